@@ -1,0 +1,3 @@
+module github.com/sentryagent/agentidp/bench
+
+go 1.26.0

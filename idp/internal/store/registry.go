@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/shared/capability"
+)
+
+// Organizations keeps tenants.
+type Organizations interface {
+	Get(ctx context.Context, id string) (idp.Organization, error)
+	// List returns a page and the total.
+	List(ctx context.Context, page Page) ([]idp.Organization, int, error)
+	// Insert answers idp.ErrConflict when the id is taken.
+	Insert(ctx context.Context, o idp.Organization) error
+	// Update writes Name, Plan, UpdatedAt where the stored Revision is o.Revision,
+	// and raises it by one; idp.ErrConflict otherwise.
+	Update(ctx context.Context, o idp.Organization) error
+	// RaiseEpoch adds one to the revocation epoch and returns the new one.
+	RaiseEpoch(ctx context.Context, id string) (int64, error)
+}
+
+// AgentFilter narrows a list; zero members do not filter.
+type AgentFilter struct {
+	OrganizationID string
+	Status         idp.Status // when empty, decommissioned agents are left out
+	Owner          string
+	Type           idp.AgentType
+	Environment    idp.Environment
+	Capability     capability.Capability // held literally
+}
+
+// Agents keeps registered identities.
+type Agents interface {
+	Get(ctx context.Context, organizationID, id string) (idp.Agent, error)
+	// List returns a page and the total of the filter.
+	List(ctx context.Context, filter AgentFilter, page Page) ([]idp.Agent, int, error)
+	// Insert answers idp.ErrConflict when a live agent of the organization has the email.
+	Insert(ctx context.Context, a idp.Agent) error
+	// Update writes every member but ID, OrganizationID, CreatedAt and LastAuthAt
+	// (Epoch included) where the stored Revision is a.Revision, and raises it by
+	// one. idp.ErrConflict for a lost race or a taken email.
+	Update(ctx context.Context, a idp.Agent) error
+	// CountLive counts active and suspended agents.
+	CountLive(ctx context.Context, organizationID string) (int, error)
+	// OtherAdministrators counts agents, but exceptID, for which idp.Agent.Administrator held when written.
+	OtherAdministrators(ctx context.Context, organizationID, exceptID string) (int, error)
+	// TokensUsed is the number of tokens admitted for the agent in the UTC month of at.
+	TokensUsed(ctx context.Context, agentID string, at time.Time) (int64, error)
+}
+
+// Credentials keeps what agents authenticate with.
+type Credentials interface {
+	Get(ctx context.Context, agentID, id string) (idp.Credential, error)
+	// List returns a page of the agent's credentials, revoked ones too, and the total.
+	List(ctx context.Context, agentID string, page Page) ([]idp.Credential, int, error)
+	// Live lists the agent's credentials with status active, expired ones too.
+	Live(ctx context.Context, agentID string) ([]idp.Credential, error)
+	// Insert answers idp.ErrConflict when the client id is taken.
+	Insert(ctx context.Context, c idp.Credential) error
+	// Update writes Status, Secret, Previous, PreviousUntil, Epoch, ExpiresAt,
+	// RevokedAt where the stored Version is c.Version, and raises it by one; idp.ErrConflict otherwise.
+	Update(ctx context.Context, c idp.Credential) error
+	// Gate finds by client id everything that authentication and authorization
+	// ask for, in one read. idp.ErrNotFound when no credential has the client id.
+	Gate(ctx context.Context, clientID string) (Gate, error)
+}
+
+// Gate is what one read tells about a caller.
+type Gate struct {
+	Credential   idp.Credential
+	Agent        idp.Agent
+	Organization idp.Organization
+}
+
+// Rev is the caller's current epochs.
+func (g *Gate) Rev() idp.Rev {
+	return idp.Rev{Organization: g.Organization.Epoch, Agent: g.Agent.Epoch, Credential: g.Credential.Epoch}
+}
+
+// Admission asks, inside the transaction that records the event, whether a
+// token may still be issued: nothing may have changed since the gate was read.
+type Admission struct {
+	ClientID          string
+	AgentID           string
+	Rev               idp.Rev   // epochs at the gate
+	CredentialVersion int64     // version at the gate
+	At                time.Time // for the quota month, LastAuthAt and LastUsedAt
+	MonthlyLimit      int       // 0: none
+}
+
+// AdmissionResult is the verdict on one Admission.
+type AdmissionResult string
+
+// The verdicts.
+const (
+	Admitted      AdmissionResult = "admitted"
+	GateChanged   AdmissionResult = "gate_changed"   // status, epoch or version moved: read the gate again
+	QuotaExceeded AdmissionResult = "quota_exceeded" // the month's tokens are used up
+)
+
+// Admissions is the write side of issuance, a batch at a time.
+type Admissions interface {
+	// Admit gives a verdict per admission, in order. An admitted one has counted
+	// against the month and, when the last write is a minute old, moved
+	// LastAuthAt of the agent and LastUsedAt of the credential. A refused one changed nothing.
+	Admit(ctx context.Context, batch []Admission) ([]AdmissionResult, error)
+}
+
+// IdempotencyKey identifies one POST of one caller.
+type IdempotencyKey struct {
+	AgentID string
+	Path    string
+	Key     string
+}
+
+// IdempotencyRecord is what a repeated POST is answered from.
+type IdempotencyRecord struct {
+	IdempotencyKey
+	BodyHash   [32]byte
+	Status     int
+	ResourceID string
+	CreatedAt  time.Time
+}
+
+// Idempotency remembers POSTs for 24 hours.
+type Idempotency interface {
+	Get(ctx context.Context, key IdempotencyKey) (IdempotencyRecord, error)
+	// Insert answers idp.ErrConflict when the key is taken.
+	Insert(ctx context.Context, r IdempotencyRecord) error
+	// Prune removes records created before the time.
+	Prune(ctx context.Context, before time.Time) error
+}
+
+// Settings keeps the few values an installation has once: its revocation feed
+// epoch, that it was bootstrapped.
+type Settings interface {
+	Get(ctx context.Context, name string) (string, error)
+	// PutIfAbsent stores the value unless there is one, and returns what is stored.
+	PutIfAbsent(ctx context.Context, name, value string) (string, error)
+}

@@ -1,0 +1,66 @@
+// Package store says what the IdP keeps and what every backend promises. No
+// SQL here. storetest is the suite that holds a backend to these comments.
+//
+// Common contract: a missing row is idp.ErrNotFound; a broken uniqueness or a
+// lost optimistic update is idp.ErrConflict; a backend that cannot answer is
+// ErrUnavailable; all other errors are faults. Times are UTC milliseconds.
+// Strings compare byte for byte. Organization arguments scope the row: another
+// organization's row is idp.ErrNotFound; AnyOrganization lifts that.
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// AnyOrganization as an organization argument means: do not scope.
+const AnyOrganization = ""
+
+// ErrUnavailable says that the backend cannot serve now; the caller answers 503.
+// A commit whose result is unknown is reported as ErrUnavailable too.
+var ErrUnavailable = errors.New("store unavailable")
+
+// ErrReadOnly answers a write inside View.
+var ErrReadOnly = errors.New("write in a read-only transaction")
+
+// DB opens transactions. It is safe for concurrent use.
+type DB interface {
+	// Update runs fn in one serializable read-write transaction and commits when
+	// fn returns nil. The commit is durable (fsync) when Update returns nil.
+	// fn may run more than once: it must have no effect outside tx.
+	Update(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
+	// View runs fn on one consistent snapshot that sees every commit that returned before it.
+	View(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
+	// Watch returns a channel that is signalled after any process committed a
+	// revocation. Signals coalesce and may be spurious. stop releases it.
+	Watch() (changed <-chan struct{}, stop func())
+	// Ping asks whether the backend can serve reads and writes now.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Tx is one open transaction. It must not be used after fn returned, nor concurrently.
+type Tx struct {
+	Organizations Organizations
+	Agents        Agents
+	Credentials   Credentials
+	Admissions    Admissions
+	Events        Events
+	Tree          Tree
+	Revocations   Revocations
+	Keys          Keys
+	Idempotency   Idempotency
+	Sidecars      Sidecars
+	Settings      Settings
+	// Savepoint runs fn so that its error undoes its own writes only. It returns fn's error.
+	Savepoint func(ctx context.Context, fn func(ctx context.Context) error) error
+}
+
+// Page asks for one page of a list sorted by creation, newest first, then by id.
+type Page struct {
+	Number int // from 1
+	Limit  int // 1..100
+}
+
+// Offset is the number of rows before the page.
+func (p Page) Offset() int { return (p.Number - 1) * p.Limit }

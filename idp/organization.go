@@ -1,0 +1,34 @@
+package idp
+
+import "time"
+
+// Plan names the limits that an organization lives under.
+type Plan string
+
+// The plans. On PlanCustom the free limits do not apply and authenticated calls count per agent.
+const (
+	PlanFree   Plan = "free"
+	PlanCustom Plan = "custom"
+)
+
+// Organization is a tenant: it owns agents, their credentials and their audit events.
+type Organization struct {
+	ID        string // lower-case slug, immutable: [a-z0-9][a-z0-9-]{0,62}
+	Name      string
+	Plan      Plan
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Epoch     int64
+	Revision  int64
+}
+
+// Limits are the free plan's; 0 means none.
+type Limits struct {
+	Agents            int // active and suspended agents per organization
+	TokensPerMonth    int // tokens per agent and UTC calendar month
+	RequestsPerMinute int // requests per client address over /api/v1
+	Credentials       int // live credentials per agent, on every plan
+}
+
+// FreeLimits are the defaults.
+var FreeLimits = Limits{Agents: 100, TokensPerMonth: 10_000, RequestsPerMinute: 100, Credentials: 20}

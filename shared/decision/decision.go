@@ -1,0 +1,129 @@
+// Package decision is the record a sidecar keeps of every request it judged,
+// and its line form on the way to the audit log: NDJSON, one object a line,
+// each carrying the SHA-256 of the line before it.
+package decision
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Bounds of one batch, as POST /api/v1/audit/decisions enforces them.
+const (
+	MaxRecords   = 5_000
+	MaxBytes     = 4 << 20 // unzipped
+	MaxLine      = 16 << 10
+	MaxPathBytes = 1 << 10
+)
+
+// Outcome is how the sidecar judged.
+type Outcome string
+
+// The outcomes. A gap record declares decisions that were lost.
+const (
+	Allowed Outcome = "allowed"
+	Denied  Outcome = "denied"
+	Error   Outcome = "error"
+	Gap     Outcome = "gap"
+)
+
+// Record is one decision. Strings are valid UTF-8; sizes are bytes.
+type Record struct {
+	Sequence       int64   `json:"sequence"` // per sidecar, from 0, without holes
+	PrevHash       string  `json:"prevHash"` // lower-case hex SHA-256 of the line before; "" for sequence 0
+	DecisionID     string  `json:"decisionId,omitempty"`
+	Time           string  `json:"time"` // RFC 3339, UTC, three decimals
+	AgentID        string  `json:"agentId,omitempty"`
+	OrganizationID string  `json:"organizationId,omitempty"` // the agent's
+	ClientID       string  `json:"clientId,omitempty"`
+	JTI            string  `json:"jti,omitempty"`
+	Method         string  `json:"method,omitempty"`
+	Host           string  `json:"host,omitempty"`
+	Path           string  `json:"path,omitempty"` // without query, at most MaxPathBytes
+	RouteID        string  `json:"routeId,omitempty"`
+	Capability     string  `json:"capability,omitempty"`
+	Outcome        Outcome `json:"outcome"`
+	Reason         string  `json:"reason,omitempty"`
+	Status         int     `json:"status,omitempty"` // HTTP status the client saw
+	PolicyRevision string  `json:"policyRevision,omitempty"`
+	RequestID      string  `json:"requestId,omitempty"`
+	Peer           string  `json:"peer,omitempty"`
+	BytesIn        int64   `json:"bytesIn,omitempty"`
+	BytesOut       int64   `json:"bytesOut,omitempty"`
+	DurationMs     float64 `json:"durationMs,omitempty"`
+	// Count is how many like decisions the record stands for; of a gap, how
+	// many were lost (0: unknown, as after a power cut).
+	Count int64 `json:"count,omitempty"`
+	// FirstSequence of a gap: the record stands for the sequences from it to
+	// Sequence, which were given out and lost. Nil: the lost ones never had a sequence.
+	FirstSequence *int64 `json:"firstSequence,omitempty"`
+}
+
+// TimeLayout of Record.Time.
+const TimeLayout = "2006-01-02T15:04:05.000Z"
+
+// First is the first sequence that the record accounts for.
+func (r *Record) First() int64 {
+	if r.FirstSequence != nil {
+		return *r.FirstSequence
+	}
+	return r.Sequence
+}
+
+// Hash is the PrevHash of the record after line. The line is without its LF.
+func Hash(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:])
+}
+
+// ErrRecord is wrapped by every error of Parse.
+var ErrRecord = errors.New("decision record")
+
+// Parse reads one line strictly: known members only, each rule checked.
+func Parse(line []byte) (Record, error) {
+	var r Record
+	if len(line) > MaxLine {
+		return r, fmt.Errorf("%w: longer than %d bytes", ErrRecord, MaxLine)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&r); err != nil {
+		return r, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if decoder.More() {
+		return r, fmt.Errorf("%w: more than one value on a line", ErrRecord)
+	}
+	return r, r.validate()
+}
+
+func (r *Record) validate() error {
+	if _, err := time.Parse(TimeLayout, r.Time); err != nil {
+		return fmt.Errorf("%w: time must be RFC 3339 UTC with three decimals", ErrRecord)
+	}
+	if r.PrevHash != "" {
+		if raw, err := hex.DecodeString(r.PrevHash); err != nil || len(raw) != sha256.Size {
+			return fmt.Errorf("%w: prevHash must be 64 hexadecimal digits or empty", ErrRecord)
+		}
+	}
+	switch r.Outcome {
+	case Allowed, Denied, Error:
+		if r.FirstSequence != nil {
+			return fmt.Errorf("%w: firstSequence is for gaps", ErrRecord)
+		}
+	case Gap:
+	default:
+		return fmt.Errorf("%w: outcome must be allowed, denied, error or gap", ErrRecord)
+	}
+	if r.Sequence < 0 || r.First() < 0 || r.First() > r.Sequence || r.Count < 0 || r.BytesIn < 0 || r.BytesOut < 0 || r.DurationMs < 0 {
+		return fmt.Errorf("%w: negative or reversed number", ErrRecord)
+	}
+	if len(r.Path) > MaxPathBytes {
+		return fmt.Errorf("%w: path longer than %d bytes", ErrRecord, MaxPathBytes)
+	}
+	return nil
+}
