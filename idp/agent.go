@@ -28,11 +28,17 @@ const (
 // AgentTypes lists every type in the order the documentation uses.
 var AgentTypes = []AgentType{TypeScreener, TypeClassifier, TypeOrchestrator, TypeExtractor, TypeSummarizer, TypeRouter, TypeMonitor, TypeCustom, TypeAdministrator, TypeSidecar}
 
+// CheckAgentType demands one of AgentTypes.
+func CheckAgentType(t AgentType) []Rule { return oneOf("agentType", t, AgentTypes) }
+
 // Environment is where an agent is deployed.
 type Environment string
 
 // Environments lists every deployment environment.
 var Environments = []Environment{"development", "staging", "production"}
+
+// CheckEnvironment demands one of Environments.
+func CheckEnvironment(e Environment) []Rule { return oneOf("deploymentEnv", e, Environments) }
 
 // Status is a state of the agent's life.
 type Status string
@@ -43,6 +49,15 @@ const (
 	Suspended      Status = "suspended"
 	Decommissioned Status = "decommissioned"
 )
+
+// Statuses lists every state.
+var Statuses = []Status{Active, Suspended, Decommissioned}
+
+// CheckStatus demands one of Statuses.
+func CheckStatus(s Status) []Rule { return oneOf("status", s, Statuses) }
+
+// CheckSwitch demands a status that an update may ask for; decommissioning has its own operation.
+func CheckSwitch(s Status) []Rule { return oneOf("status", s, []Status{Active, Suspended}) }
 
 // CanBecome reports whether the status machine has the edge; staying is allowed
 // except in the final state.
@@ -114,4 +129,16 @@ func AdministratorCapabilities(organizationID string) capability.Set {
 // label agentType plays no part.
 func (a *Agent) Administrator() bool {
 	return a.Status == Active && a.Capabilities.CoversAll(AdministratorCapabilities(a.OrganizationID))
+}
+
+// CutsTokens reports whether the change from a to next ends the agent's live
+// tokens: it loses its status, or a capability that a token may carry as scope.
+func (a *Agent) CutsTokens(next *Agent) bool {
+	return a.Status.KillsTokens(next.Status) || !next.Capabilities.CoversAll(a.Capabilities)
+}
+
+// StopsAdministrating reports whether the change from a to next takes an
+// administrator out of its organization.
+func (a *Agent) StopsAdministrating(next *Agent) bool {
+	return a.Administrator() && !next.Administrator()
 }

@@ -21,6 +21,25 @@ type SecretHash struct {
 // Zero reports whether there is no secret.
 func (h SecretHash) Zero() bool { return h.Scheme == "" }
 
+// MaxOverlap is how long a rotated secret may stay good at most.
+const MaxOverlap = 7 * 24 * time.Hour
+
+// CheckExpiry demands a time that is still to come. Zero means never and is fine.
+func CheckExpiry(expires, now time.Time) []Rule {
+	if !expires.IsZero() && !expires.After(now) {
+		return broken("expiresAt", "must be in the future")
+	}
+	return nil
+}
+
+// CheckOverlap demands 0 to MaxOverlap, in seconds.
+func CheckOverlap(seconds int) []Rule {
+	if seconds < 0 || seconds > int(MaxOverlap/time.Second) {
+		return broken("overlapSeconds", "must be 0 to 604800")
+	}
+	return nil
+}
+
 // Credential lets one agent authenticate.
 type Credential struct {
 	ID             string // UUID
@@ -50,4 +69,21 @@ func (c *Credential) OverlapSecret(now time.Time) SecretHash {
 		return SecretHash{}
 	}
 	return c.Previous
+}
+
+// Rotate puts secret in the place of the current one, which stays good for
+// overlap. A secret left over from an earlier rotation dies at once.
+func (c *Credential) Rotate(secret SecretHash, overlap time.Duration, now time.Time) {
+	c.Previous, c.PreviousUntil = SecretHash{}, time.Time{}
+	if overlap > 0 {
+		c.Previous, c.PreviousUntil = c.Secret, now.Add(overlap)
+	}
+	c.Secret = secret
+}
+
+// Revoke ends the credential for good. The secret's hash stays, so that
+// authenticating with it costs what it costs for any other credential.
+func (c *Credential) Revoke(now time.Time) {
+	c.Status, c.RevokedAt = CredentialRevoked, now
+	c.Previous, c.PreviousUntil = SecretHash{}, time.Time{}
 }

@@ -36,3 +36,6 @@ type Rule struct {
 	Field string
 	Text  string
 }
+
+// Clock tells the time; tests pass their own.
+type Clock func() time.Time

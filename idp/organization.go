@@ -11,6 +11,12 @@ const (
 	PlanCustom Plan = "custom"
 )
 
+// Plans lists every plan.
+var Plans = []Plan{PlanFree, PlanCustom}
+
+// CheckPlan demands one of Plans.
+func CheckPlan(p Plan) []Rule { return oneOf("plan", p, Plans) }
+
 // Organization is a tenant: it owns agents, their credentials and their audit events.
 type Organization struct {
 	ID        string // lower-case slug, immutable: [a-z0-9][a-z0-9-]{0,62}
@@ -28,6 +34,14 @@ type Limits struct {
 	TokensPerMonth    int // tokens per agent and UTC calendar month
 	RequestsPerMinute int // requests per client address over /api/v1
 	Credentials       int // live credentials per agent, on every plan
+}
+
+// On is what is left of the free limits on a plan.
+func (l Limits) On(p Plan) Limits {
+	if p == PlanFree {
+		return l
+	}
+	return Limits{Credentials: l.Credentials}
 }
 
 // FreeLimits are the defaults.

@@ -15,6 +15,12 @@ const (
 	RevokeKID          RevocationType = "kid"
 )
 
+// RevocationTypes lists every type.
+var RevocationTypes = []RevocationType{RevokeAgent, RevokeCredential, RevokeOrganization, RevokeKID, RevokeJTI}
+
+// CheckRevocationType demands one of RevocationTypes.
+func CheckRevocationType(t RevocationType) []Rule { return oneOf("type", t, RevocationTypes) }
+
 // Revocation is one entry of the feed. Seq rises strictly in commit order.
 type Revocation struct {
 	Seq     int64

@@ -64,6 +64,16 @@ type Record struct {
 	FirstSequence *int64 `json:"firstSequence,omitempty"`
 }
 
+// Reasons of gap records.
+const (
+	GapSpoolFull        = "spool_full"        // the policy of a full spool left decisions out or dropped the oldest
+	GapPowerLoss        = "power_loss"        // the machine went down before the last records reached the disk
+	GapTornTail         = "torn_tail"         // the newest records cannot be read back
+	GapCorrupt          = "corrupt"           // records in the middle cannot be read back
+	GapNotRetained      = "not_retained"      // asked for again after they were acknowledged and deleted
+	GapSequenceConflict = "sequence_conflict" // the IdP already holds other records under these sequences
+)
+
 // TimeLayout of Record.Time.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
@@ -81,6 +91,23 @@ func Hash(line []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Anchor is what the PrevHash of the following record must be: the hash of
+// this record's line. It is "" after a gap that stands for lost sequences: the
+// record after it was chained to a line that exists no more, so nobody can check it.
+func (r *Record) Anchor(line []byte) string {
+	if r.FirstSequence != nil {
+		return ""
+	}
+	return Hash(line)
+}
+
+// Linked reports whether r may follow a record with the anchor. A gap that
+// stands for lost sequences may have lost the line before it too: then its
+// PrevHash is "".
+func (r *Record) Linked(anchor string) bool {
+	return anchor == "" || r.PrevHash == anchor || r.FirstSequence != nil && r.PrevHash == ""
+}
+
 // ErrRecord is wrapped by every error of Parse.
 var ErrRecord = errors.New("decision record")
 
@@ -95,7 +122,7 @@ func Parse(line []byte) (Record, error) {
 	if err := decoder.Decode(&r); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	if decoder.More() {
+	if len(bytes.TrimSpace(line[decoder.InputOffset():])) > 0 {
 		return r, fmt.Errorf("%w: more than one value on a line", ErrRecord)
 	}
 	return r, r.validate()

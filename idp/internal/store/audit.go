@@ -63,6 +63,8 @@ type Tree interface {
 	SaveCheckpoint(ctx context.Context, c Checkpoint) error
 	// LatestCheckpoint is the one with the largest size.
 	LatestCheckpoint(ctx context.Context) (Checkpoint, error)
+	// Checkpoints returns up to limit checkpoints with Size above after, lowest first.
+	Checkpoints(ctx context.Context, after int64, limit int) ([]Checkpoint, error)
 }
 
 // Revocations is the feed: what is cut off, in order, until no live token can be concerned.
@@ -103,8 +105,8 @@ type Key struct {
 	ID          string // kid: RFC 7638 thumbprint, or the checkpoint key's name
 	Use         KeyUse
 	Status      KeyStatus
-	Public      []byte // PKIX DER
-	Sealed      []byte // private key, PKCS#8 DER, encrypted under the master key
+	Public      []byte // PKIX DER; of a checkpoint key its note verifier key
+	Sealed      []byte // private half (PKCS#8 DER, or a note signer key), encrypted under the master key
 	CreatedAt   time.Time
 	ActivatedAt time.Time
 	RetiredAt   time.Time

@@ -1,0 +1,210 @@
+package auditlog
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/issuer"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+)
+
+// CheckpointKey is the log's own Ed25519 key. It signs C2SP checkpoints
+// (signed notes) and nothing else.
+type CheckpointKey struct {
+	signer   note.Signer
+	verifier note.Verifier
+	vkey     string
+}
+
+// VerifierKey is the public half in the form that witnesses and monitors take:
+// name+hash+base64.
+func (k *CheckpointKey) VerifierKey() string { return k.vkey }
+
+// Origin is the log's name, the first line of every checkpoint.
+func (k *CheckpointKey) Origin() string { return k.verifier.Name() }
+
+// OpenCheckpointKey loads the log's key, or makes it on first use. name becomes
+// the origin of a new key; an existing one keeps its own. Exactly one of
+// several replicas that start together makes the key.
+func OpenCheckpointKey(ctx context.Context, db store.DB, sealer *issuer.Sealer, name string, now idp.Clock) (*CheckpointKey, error) {
+	skey, vkey, err := note.GenerateKey(rand.Reader, name)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint key: %w", err)
+	}
+	sealed, err := sealer.Seal([]byte(skey), checkpointAAD(vkey))
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint key: %w", err)
+	}
+	var kept store.Key
+	err = db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		keys, err := tx.Keys.List(ctx, store.UseCheckpoint)
+		if err != nil || len(keys) > 0 {
+			if err == nil {
+				kept = keys[0]
+			}
+			return err
+		}
+		at := idp.Time(now())
+		kept = store.Key{ID: vkey, Use: store.UseCheckpoint, Status: store.KeyActive, Public: []byte(vkey), Sealed: sealed, CreatedAt: at, ActivatedAt: at}
+		return tx.Keys.Insert(ctx, kept)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint key: %w", err)
+	}
+	return unsealCheckpointKey(sealer, kept)
+}
+
+func checkpointAAD(vkey string) []byte { return []byte("checkpoint:" + vkey) }
+
+func unsealCheckpointKey(sealer *issuer.Sealer, kept store.Key) (*CheckpointKey, error) {
+	// The seal is authenticated and names the public half: who can write the
+	// database, but has no master key, cannot put a key of theirs here.
+	opened, err := sealer.Open(kept.Sealed, checkpointAAD(kept.ID))
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint key: %w", err)
+	}
+	signer, err := note.NewSigner(string(opened))
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint key: %w", err)
+	}
+	verifier, err := note.NewVerifier(kept.ID)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint key: %w", err)
+	}
+	return &CheckpointKey{signer: signer, verifier: verifier, vkey: kept.ID}, nil
+}
+
+// sign makes a checkpoint: origin, size, base64 root, signature
+// (C2SP tlog-checkpoint).
+func (k *CheckpointKey) sign(size int64, root tlog.Hash) ([]byte, error) {
+	text := fmt.Sprintf("%s\n%d\n%s\n", k.Origin(), size, base64.StdEncoding.EncodeToString(root[:]))
+	signed, err := note.Sign(&note.Note{Text: text}, k.signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign checkpoint: %w", err)
+	}
+	return signed, nil
+}
+
+var errCheckpoint = errors.New("checkpoint")
+
+// ParseCheckpoint checks the signature of a checkpoint made under verifierKey
+// and returns the tree it states.
+func ParseCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
+	opened, err := note.Open(signed, note.VerifierList(verifier))
+	if err != nil {
+		return tlog.Tree{}, fmt.Errorf("%w: %w", errCheckpoint, err)
+	}
+	lines := bytes.SplitN([]byte(opened.Text), []byte("\n"), 4)
+	if len(lines) < 4 || string(lines[0]) != verifier.Name() {
+		return tlog.Tree{}, fmt.Errorf("%w: not of log %q", errCheckpoint, verifier.Name())
+	}
+	size, err := strconv.ParseInt(string(lines[1]), 10, 64)
+	if err != nil || size < 0 || strconv.FormatInt(size, 10) != string(lines[1]) {
+		return tlog.Tree{}, fmt.Errorf("%w: malformed size", errCheckpoint)
+	}
+	hash, err := tlog.ParseHash(string(lines[2]))
+	if err != nil {
+		return tlog.Tree{}, fmt.Errorf("%w: malformed root", errCheckpoint)
+	}
+	return tlog.Tree{N: size, Hash: hash}, nil
+}
+
+// checkpoint signs the tree as it stands, if it grew. A failure is logged and
+// tried again at the next turn; the log itself goes on.
+func (l *Log) checkpoint(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	var signed []byte
+	err := l.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		signed = nil
+		size, err := tx.Tree.Size(ctx)
+		if err != nil || size == 0 {
+			return err
+		}
+		latest, err := tx.Tree.LatestCheckpoint(ctx)
+		if err != nil && !errors.Is(err, idp.ErrNotFound) {
+			return fmt.Errorf("latest checkpoint: %w", err)
+		}
+		if latest.Size == size {
+			return nil
+		}
+		hash, err := root(ctx, tx.Tree, size)
+		if err != nil {
+			return err
+		}
+		if signed, err = l.key.sign(size, hash); err != nil {
+			return err
+		}
+		return tx.Tree.SaveCheckpoint(ctx, store.Checkpoint{Size: size, Note: signed, CreatedAt: idp.Time(l.opts.Now())})
+	})
+	if err == nil && signed != nil && l.opts.CheckpointFile != "" {
+		err = replaceFile(l.opts.CheckpointFile, signed)
+	}
+	if err != nil {
+		l.metrics.checkpointFailures.Inc()
+		l.opts.Logger.Error("audit checkpoint", "error", err)
+		return
+	}
+	l.metrics.checkpointAt.Store(l.opts.Now().Unix())
+}
+
+// replaceFile swaps the file's content in one step, so that a reader never sees half.
+func replaceFile(path string, content []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("copy checkpoint: %w", err)
+	}
+	defer os.Remove(temporary.Name()) //nolint:errcheck // gone after the rename
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Sync(), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("copy checkpoint: %w", err)
+	}
+	return nil
+}
+
+// checkPrefix holds the stored tree against the last signed checkpoint.
+func (l *Log) checkPrefix(ctx context.Context) error {
+	return l.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		latest, err := tx.Tree.LatestCheckpoint(ctx)
+		if errors.Is(err, idp.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("latest checkpoint: %w", err)
+		}
+		tree, err := ParseCheckpoint(latest.Note, l.key.verifier)
+		if err != nil {
+			return err
+		}
+		size, err := tx.Tree.Size(ctx)
+		if err != nil {
+			return fmt.Errorf("tree size: %w", err)
+		}
+		if size < tree.N {
+			return fmt.Errorf("%w: the log holds %d events, a checkpoint of %d is signed: run audit verify", errCheckpoint, size, tree.N)
+		}
+		hash, err := root(ctx, tx.Tree, tree.N)
+		if err != nil {
+			return err
+		}
+		if hash != tree.Hash {
+			return fmt.Errorf("%w: the first %d events are not those that were signed: run audit verify", errCheckpoint, tree.N)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,71 @@
+package grants
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// maxClaimedID is how much of a client_id that nobody proved is kept.
+const maxClaimedID = 64
+
+// issued is the event of a token.
+func (h *Handler) issued(c *Caller, claims token.Claims) idp.Event {
+	return idp.Event{
+		OrganizationID: c.OrganizationID, AgentID: c.AgentID, Action: idp.ActionTokenIssued, Outcome: idp.Success,
+		Origin: c.Origin, Metadata: map[string]any{
+			"jti": claims.JTI, "scope": claims.Scope, "aud": claims.Audience, "exp": claims.ExpiresAt,
+			"kid": claims.KID, "clientId": claims.ClientID,
+		},
+	}
+}
+
+// refuse records a refusal and returns it; when it cannot be recorded, the
+// answer is that instead. What is not the caller's doing is no refusal.
+func (h *Handler) refuse(ctx context.Context, c *Caller, record func(context.Context, idp.Event) error, err error) error {
+	refusal := apierr.From(err)
+	if refusal.Code.OAuthStatus() >= http.StatusInternalServerError {
+		return err
+	}
+	event := h.refused(c, idp.Denied, refusal.Reason)
+	if err := record(ctx, event); err != nil {
+		return err
+	}
+	return refusal
+}
+
+// unsigned takes an admission back in the log: its token never came to be.
+func (h *Handler) unsigned(ctx context.Context, c *Caller, claims token.Claims, err error) error {
+	refusal := apierr.From(err)
+	event := h.refused(c, idp.Failure, "not_signed")
+	event.Metadata["jti"] = claims.JTI
+	if err := h.options.Log.Append(ctx, event); err != nil {
+		return err
+	}
+	return refusal
+}
+
+// refused is the event of a token that was not issued. Whose log shows it: the
+// client's organization when there is such a client, else the operator's.
+func (h *Handler) refused(c *Caller, outcome idp.Outcome, reason string) idp.Event {
+	event := idp.Event{
+		OrganizationID: c.OrganizationID, AgentID: c.AgentID, Action: idp.ActionTokenRefused, Outcome: outcome,
+		Reason: reason, Origin: c.Origin, Metadata: map[string]any{},
+	}
+	if event.OrganizationID == "" {
+		event.OrganizationID = idp.OperatorOrganization
+	}
+	if plain(c.ClientID) {
+		event.Metadata["clientId"] = c.ClientID
+	}
+	return event
+}
+
+// plain reports whether a claimed client_id can stand in a log as it is.
+func plain(id string) bool {
+	return id != "" && len(id) <= maxClaimedID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
+}

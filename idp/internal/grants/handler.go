@@ -1,0 +1,234 @@
+package grants
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/capability"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// Grant is what one grant type adds to the phases that all share.
+type Grant interface {
+	// Type is the value of grant_type, compared byte for byte.
+	Type() string
+	// Authorize says what the token is good for. The gate is of a caller who is
+	// authenticated and active; r may hold anything well formed.
+	Authorize(ctx context.Context, r *Request, gate *store.Gate) (Authorization, error)
+}
+
+// Authorization is what a token will say.
+type Authorization struct {
+	Subject  string
+	Scope    capability.Set
+	Audience []string // at least one
+}
+
+// Authenticator proves a client; see clientauth.
+type Authenticator interface {
+	Authenticate(ctx context.Context, a clientauth.Attempt) (store.Gate, error)
+}
+
+// Minter signs tokens; see issuer.
+type Minter interface {
+	ActiveKID() string
+	Mint(ctx context.Context, c token.Claims) (string, error)
+}
+
+// Log records and admits; see auditlog.
+type Log interface {
+	Admit(ctx context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error)
+	Append(ctx context.Context, events ...idp.Event) error
+	Refuse(ctx context.Context, e idp.Event) error
+}
+
+// Options are the parts a Handler is made of; all but Now are required.
+type Options struct {
+	Issuer        string
+	TTL           time.Duration // of a token, whole seconds
+	Limits        idp.Limits
+	Authenticator Authenticator
+	Minter        Minter
+	Log           Log
+	Grants        []Grant
+	Now           idp.Clock // default time.Now
+}
+
+// Handler answers token requests. It is safe for concurrent use.
+type Handler struct {
+	options Options
+	grants  map[string]Grant
+}
+
+// New makes a handler.
+func New(o Options) *Handler {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	h := &Handler{options: o, grants: map[string]Grant{}}
+	for _, g := range o.Grants {
+		h.grants[g.Type()] = g
+	}
+	return h
+}
+
+// Types lists the grant types offered, in the order they were given.
+func (h *Handler) Types() []string {
+	types := make([]string, len(h.options.Grants))
+	for i, g := range h.options.Grants {
+		types[i] = g.Type()
+	}
+	return types
+}
+
+// Caller is where a request comes from. The second half is filled on the way,
+// for the request's one log line, also when the request is refused.
+type Caller struct {
+	Origin idp.Origin
+	Gone   func() bool // whether the caller left; nil: never
+
+	ClientID       string // as claimed
+	AgentID        string // once the client is known
+	OrganizationID string
+	JTI            string
+}
+
+// Issued is a token that may leave.
+type Issued struct {
+	AccessToken string
+	ExpiresIn   int64 // seconds
+	Scope       string
+}
+
+const (
+	// attempts bounds how often a request starts over because its agent or
+	// credential changed between authentication and admission.
+	attempts = 3
+	// maxVariable bounds scope, audience and issuer together, in bytes, so that
+	// a token stays below token.MaxLength.
+	maxVariable = 5000
+)
+
+// Issue answers one token request. A token is returned only after its event is
+// durable, in the transaction that found agent and credential unchanged.
+func (h *Handler) Issue(ctx context.Context, w Wire, c *Caller) (Issued, error) {
+	r, err := Parse(w)
+	c.ClientID = r.Client.ID
+	grant := h.grants[r.GrantType]
+	switch {
+	case err != nil:
+	case grant == nil:
+		err = apierr.New(apierr.UnsupportedGrantType, "this grant type is not offered").WithReason("unsupported_grant_type")
+	case r.Client.Method == MethodNone:
+		err = InvalidClient("no_credentials")
+	}
+	if err != nil {
+		return Issued{}, h.refuse(ctx, c, h.options.Log.Refuse, err)
+	}
+	for range attempts {
+		issued, verdict, err := h.attempt(ctx, &r, grant, c)
+		if err != nil || verdict == store.Admitted {
+			return issued, err
+		}
+	}
+	return Issued{}, apierr.New(apierr.Overloaded, "the agent is being changed; try again").
+		WithReason("gate_unstable").WithRetryAfter(time.Second)
+}
+
+// attempt runs the phases once. Authentication is among them: a secret that
+// was rotated away meanwhile must not pass because it was good before.
+func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Caller) (Issued, store.AdmissionResult, error) {
+	log := h.options.Log
+	gate, err := h.options.Authenticator.Authenticate(ctx, clientauth.Attempt{ClientID: r.Client.ID, Secret: r.Client.Secret, Gone: c.Gone})
+	c.AgentID, c.OrganizationID = gate.Agent.ID, gate.Organization.ID
+	if err != nil {
+		return Issued{}, "", h.refuse(ctx, c, log.Refuse, err)
+	}
+	after := func(ctx context.Context, e idp.Event) error { return log.Append(ctx, e) }
+	if gate.Agent.Status != idp.Active {
+		return Issued{}, "", h.refuse(ctx, c, after, apierr.New(apierr.UnauthorizedClient, "agent suspended").WithReason("agent_suspended"))
+	}
+	authorization, err := grant.Authorize(ctx, r, &gate)
+	if err == nil {
+		err = h.checkSize(authorization)
+	}
+	if err != nil {
+		return Issued{}, "", h.refuse(ctx, c, after, err)
+	}
+	claims := h.claims(&gate, authorization)
+	c.JTI = claims.JTI
+	raw, verdict, err := h.mint(ctx, &gate, claims, c)
+	switch {
+	case err != nil:
+		return Issued{}, "", err
+	case verdict == store.QuotaExceeded:
+		return Issued{}, "", h.refuse(ctx, c, after, h.quotaExceeded())
+	}
+	return Issued{AccessToken: raw, ExpiresIn: claims.ExpiresAt - claims.IssuedAt, Scope: claims.Scope}, verdict, nil
+}
+
+func (h *Handler) checkSize(a Authorization) error {
+	size := len(a.Scope.String()) + len(h.options.Issuer)
+	for _, audience := range a.Audience {
+		size += len(audience)
+	}
+	if size > maxVariable {
+		return apierr.New(apierr.InvalidScope, "the token would be too long; ask for less scope or fewer resources").WithReason("token_too_long")
+	}
+	return nil
+}
+
+func (h *Handler) claims(gate *store.Gate, a Authorization) token.Claims {
+	now := h.options.Now().Unix()
+	rev := gate.Rev()
+	return token.Claims{
+		Issuer: h.options.Issuer, Subject: a.Subject, Audience: a.Audience, ClientID: gate.Credential.ClientID,
+		Scope: a.Scope.String(), IssuedAt: now, ExpiresAt: now + int64(h.options.TTL/time.Second), JTI: uuid.NewString(),
+		Organization: gate.Organization.ID, Rev: [3]int64{rev.Organization, rev.Agent, rev.Credential}, KID: h.options.Minter.ActiveKID(),
+	}
+}
+
+// mint signs while the log admits; the signature is worth nothing unless admitted.
+func (h *Handler) mint(ctx context.Context, gate *store.Gate, claims token.Claims, c *Caller) (string, store.AdmissionResult, error) {
+	signing, stop := context.WithCancel(ctx)
+	defer stop()
+	type result struct {
+		raw string
+		err error
+	}
+	signed := make(chan result, 1)
+	go func() {
+		raw, err := h.options.Minter.Mint(signing, claims)
+		signed <- result{raw, err}
+	}()
+	verdict, err := h.options.Log.Admit(ctx, h.admission(gate), h.issued(c, claims))
+	if err != nil || verdict != store.Admitted {
+		return "", verdict, err
+	}
+	done := <-signed
+	if done.err != nil {
+		return "", "", h.unsigned(ctx, c, claims, done.err)
+	}
+	return done.raw, verdict, nil
+}
+
+func (h *Handler) admission(gate *store.Gate) store.Admission {
+	return store.Admission{
+		ClientID: gate.Credential.ClientID, AgentID: gate.Agent.ID, Rev: gate.Rev(), CredentialVersion: gate.Credential.Version,
+		At: idp.Time(h.options.Now()), MonthlyLimit: h.options.Limits.On(gate.Organization.Plan).TokensPerMonth,
+	}
+}
+
+// quotaExceeded waits until the next UTC calendar month.
+func (h *Handler) quotaExceeded() error {
+	now := h.options.Now().UTC()
+	next := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC)
+	return apierr.New(apierr.QuotaExceeded, "the monthly number of tokens of this agent is used up").
+		WithReason("quota_exceeded").WithRetryAfter(next.Sub(now))
+}

@@ -1,0 +1,107 @@
+// Package registry holds the use cases around organizations, agents and their
+// credentials: who may do what to whom, the status machine, limits, and what a
+// change does to live tokens. Every change and its audit events commit together.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/apierr"
+)
+
+// Options are the parts a Service is made of. All but Now are required.
+type Options struct {
+	DB     store.DB
+	Log    *auditlog.Log
+	Hasher clientauth.Hasher
+	Limits idp.Limits
+	Now    idp.Clock // default time.Now
+}
+
+// Service is safe for concurrent use and keeps no state of its own.
+type Service struct {
+	db     store.DB
+	log    *auditlog.Log
+	hasher clientauth.Hasher
+	limits idp.Limits
+	clock  idp.Clock
+}
+
+// New makes a service.
+func New(o Options) *Service {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Service{db: o.DB, log: o.Log, hasher: o.Hasher, limits: o.Limits, clock: o.Now}
+}
+
+func (s *Service) now() time.Time { return idp.Time(s.clock()) }
+
+func (s *Service) view(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
+	return StoreError(s.db.View(ctx, fn))
+}
+
+// secret makes a client secret and its form at rest. Hashing is slow by
+// design, so it happens before the transaction, never inside.
+func (s *Service) secret(ctx context.Context) (string, idp.SecretHash, error) {
+	secret := clientauth.NewSecret()
+	hash, err := s.hasher.Hash(ctx, secret)
+	if err != nil {
+		return "", idp.SecretHash{}, fmt.Errorf("hash a new secret: %w", err)
+	}
+	return secret, hash, nil
+}
+
+// StoreError turns a store that cannot answer, or not in time, into a 503; other errors pass.
+func StoreError(err error) error {
+	var refusal *apierr.Error
+	if errors.As(err, &refusal) {
+		return err
+	}
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		return apierr.New(apierr.StoreUnavailable, "the store cannot be read now").
+			WithReason("store_unavailable").WithRetryAfter(time.Second).WithCause(err)
+	}
+	return err
+}
+
+// Invalid is the refusal that lists broken rules, nil when there are none.
+func Invalid(rules ...[]idp.Rule) error {
+	var fields []apierr.Field
+	for _, broken := range rules {
+		for _, r := range broken {
+			fields = append(fields, apierr.Field{Field: r.Field, Rule: r.Text})
+		}
+	}
+	if fields == nil {
+		return nil
+	}
+	return apierr.Invalid(fields...)
+}
+
+// checkPage demands a page that the store can serve.
+func checkPage(page store.Page) []idp.Rule {
+	const last = 1_000_000
+	var rules []idp.Rule
+	if page.Number < 1 || page.Number > last {
+		rules = append(rules, idp.Rule{Field: "page", Text: fmt.Sprintf("must be 1 to %d", last)})
+	}
+	if page.Limit < 1 || page.Limit > 100 {
+		rules = append(rules, idp.Rule{Field: "limit", Text: "must be 1 to 100"})
+	}
+	return rules
+}
+
+// Prune forgets idempotency keys past their 24 hours. Call it now and then.
+func (s *Service) Prune(ctx context.Context) error {
+	return StoreError(s.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.Idempotency.Prune(ctx, s.now().Add(-keyLife))
+	}))
+}

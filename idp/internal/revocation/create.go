@@ -1,0 +1,231 @@
+package revocation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/apierr"
+)
+
+// NewRevocation is the body of POST /revocations. ID names what Type says:
+// agentId, clientId of a credential, organizationId, kid, or jti.
+type NewRevocation struct {
+	Type   string
+	ID     string
+	Reason string // empty: "revoked"
+}
+
+const reasonDefault = "revoked"
+
+var (
+	identifier = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
+	reasonForm = regexp.MustCompile(`^[ -~]{0,256}$`)
+)
+
+func (in *NewRevocation) check() error {
+	rules := idp.CheckRevocationType(idp.RevocationType(in.Type))
+	if !identifier.MatchString(in.ID) {
+		rules = append(rules, idp.Rule{Field: "id", Text: "must be 1 to 128 of A-Z, a-z, 0-9 and . _ ~ -"})
+	}
+	if !reasonForm.MatchString(in.Reason) {
+		rules = append(rules, idp.Rule{Field: "reason", Text: "must be at most 256 printable ASCII characters"})
+	}
+	if in.Reason == "" {
+		in.Reason = reasonDefault
+	}
+	return registry.Invalid(rules)
+}
+
+// Create cuts something off by hand. agent, credential and organization raise
+// the epoch, so that everything minted so far is dead and what is minted next
+// lives; they need the actor to hold what the target holds of reserved
+// capabilities. kid is for the operator and final. jti needs no owner: nobody
+// but its holder and its organization's log knows it. replayed says that an
+// earlier request with the same Idempotency-Key made the entry.
+func (s *Service) Create(ctx context.Context, actor registry.Actor, in NewRevocation) (entry idp.Revocation, replayed bool, err error) {
+	if err := in.check(); err != nil {
+		return idp.Revocation{}, false, err
+	}
+	now := s.now()
+	var made idp.Revocation // not a named result: the commit may outlive a caller that left
+	var again bool
+	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+		earlier, err := actor.Replayed(ctx, tx, now)
+		if again = earlier != ""; err != nil || again {
+			made = unpack(earlier, &in)
+			return nil, err
+		}
+		cut := cut{service: s, tx: tx, actor: &actor, in: &in, now: now}
+		organizationID, err := cut.make(ctx)
+		if err != nil {
+			return nil, err
+		}
+		made = cut.entry
+		if err := actor.Remember(ctx, tx, http.StatusCreated, pack(&made), now); err != nil || cut.existed {
+			return nil, err
+		}
+		metadata := map[string]any{"type": in.Type, "id": in.ID, "reason": in.Reason}
+		if made.Epoch != 0 {
+			metadata["epoch"] = made.Epoch
+		}
+		return []idp.Event{actor.Event(idp.ActionRevocationCreated, organizationID, metadata)}, nil
+	})
+	if err != nil {
+		return idp.Revocation{}, false, err
+	}
+	return made, again, nil
+}
+
+// pack keeps of an entry what the request that made it does not say.
+func pack(r *idp.Revocation) string {
+	expires := int64(0)
+	if !r.Expires.IsZero() {
+		expires = r.Expires.Unix()
+	}
+	return fmt.Sprintf("%d %d %d %d", r.Seq, r.Epoch, expires, r.At.UnixMilli())
+}
+
+// unpack is pack's inverse, given the same request; anything else gives what the request says.
+func unpack(packed string, in *NewRevocation) idp.Revocation {
+	r := idp.Revocation{Type: idp.RevocationType(in.Type), ID: in.ID, Reason: in.Reason}
+	var expires, at int64
+	if n, err := fmt.Sscanf(packed, "%d %d %d %d", &r.Seq, &r.Epoch, &expires, &at); n != 4 || err != nil {
+		return r
+	}
+	r.At = time.UnixMilli(at).UTC()
+	if expires != 0 {
+		r.Expires = time.Unix(expires, 0).UTC()
+	}
+	return r
+}
+
+// cut is one revocation in the making, inside its transaction.
+type cut struct {
+	service *Service
+	tx      *store.Tx
+	actor   *registry.Actor
+	in      *NewRevocation
+	now     time.Time
+	entry   idp.Revocation // the result
+	existed bool           // nothing was new: entry is an earlier one
+}
+
+// make returns the organization whose log shows the event.
+func (c *cut) make(ctx context.Context) (organizationID string, err error) {
+	switch idp.RevocationType(c.in.Type) {
+	case idp.RevokeAgent:
+		return c.agent(ctx)
+	case idp.RevokeCredential:
+		return c.credential(ctx)
+	case idp.RevokeOrganization:
+		return c.organization(ctx)
+	case idp.RevokeKID:
+		return c.key(ctx)
+	default:
+		return c.token(ctx)
+	}
+}
+
+func (c *cut) agent(ctx context.Context) (string, error) {
+	agent, err := c.actor.Agent(ctx, c.tx, c.in.ID)
+	if err != nil {
+		return "", err
+	}
+	if err := c.actor.Ceiling(agent.Capabilities); err != nil {
+		return "", err
+	}
+	if c.entry, err = registry.CutAgent(ctx, c.tx, &agent, c.in.Reason, c.now); err != nil {
+		return "", err
+	}
+	agent.UpdatedAt = c.now
+	return agent.OrganizationID, c.tx.Agents.Update(ctx, agent)
+}
+
+func (c *cut) credential(ctx context.Context) (string, error) {
+	gate, err := c.tx.Credentials.Gate(ctx, c.in.ID)
+	if errors.Is(err, idp.ErrNotFound) {
+		return "", noTarget("credential", "credential_not_found")
+	}
+	if err != nil {
+		return "", err
+	}
+	if !c.actor.Sees(gate.Organization.ID) {
+		return "", noTarget("credential", "other_organization")
+	}
+	if err := c.actor.Ceiling(gate.Agent.Capabilities); err != nil {
+		return "", err
+	}
+	if c.entry, err = registry.CutCredential(ctx, c.tx, &gate.Credential, c.in.Reason, c.now); err != nil {
+		return "", err
+	}
+	return gate.Organization.ID, c.tx.Credentials.Update(ctx, gate.Credential)
+}
+
+// organization cuts administrators too, so only what covers them may do it.
+func (c *cut) organization(ctx context.Context) (string, error) {
+	if !c.actor.Sees(c.in.ID) {
+		return "", noTarget("organization", "other_organization")
+	}
+	_, err := c.tx.Organizations.Get(ctx, c.in.ID)
+	if errors.Is(err, idp.ErrNotFound) {
+		return "", noTarget("organization", "organization_not_found")
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := c.actor.Ceiling(idp.AdministratorCapabilities(c.in.ID)); err != nil {
+		return "", err
+	}
+	c.entry, err = registry.CutOrganization(ctx, c.tx, c.in.ID, c.in.Reason, c.now)
+	return c.in.ID, err
+}
+
+func (c *cut) key(ctx context.Context) (string, error) {
+	if !c.actor.Operator() {
+		return "", apierr.New(apierr.Forbidden, "only agents of the operator's organization can revoke a key").WithReason("operator_only")
+	}
+	keys, err := c.tx.Keys.List(ctx, store.UseToken)
+	if err != nil {
+		return "", err
+	}
+	for _, key := range keys {
+		if key.ID == c.in.ID {
+			return c.actor.OrganizationID, c.list(ctx, "", c.in.ID, time.Time{})
+		}
+	}
+	return "", noTarget("key", "key_not_found")
+}
+
+func (c *cut) token(ctx context.Context) (string, error) {
+	// Its exp is unknown: no token lives longer than this from now on.
+	expires := c.now.Add(c.service.maxTTL).Truncate(time.Second).Add(time.Second)
+	return c.actor.OrganizationID, c.list(ctx, c.in.ID, "", expires)
+}
+
+// list appends a jti or kid entry unless there is one.
+func (c *cut) list(ctx context.Context, jti, kid string, expires time.Time) (err error) {
+	if c.existed, err = c.tx.Revocations.RevokedToken(ctx, jti, kid); err != nil {
+		return err
+	}
+	c.entry = idp.Revocation{Type: idp.RevocationType(c.in.Type), ID: c.in.ID, Expires: expires, Reason: c.in.Reason, At: c.now}
+	if !c.existed {
+		c.entry.Seq, err = c.tx.Revocations.Append(ctx, c.entry)
+		return err
+	}
+	return entries(ctx, c.tx, func(r *idp.Revocation) {
+		if r.Type == c.entry.Type && r.ID == c.entry.ID {
+			c.entry = *r
+		}
+	})
+}
+
+func noTarget(noun, reason string) error {
+	return apierr.New(apierr.NotFound, "no such %s", noun).WithReason(reason)
+}

@@ -1,0 +1,129 @@
+// Package revocation says which tokens are dead and makes them so: token
+// introspection (RFC 7662) and revocation (RFC 7009), revocations made by hand,
+// and the feed that carries all of them to the sidecars.
+package revocation
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// Signer signs snapshots of the feed: a compact JWS of the type over the payload.
+type Signer interface {
+	Sign(ctx context.Context, typ string, payload []byte) (string, error)
+}
+
+// Options are the parts a Service is made of. Those without a default are required.
+type Options struct {
+	DB          store.DB
+	Log         *auditlog.Log
+	Keys        token.Keys // the issuer's own
+	Signer      Signer
+	Issuer      string        // iss of tokens and snapshots
+	MaxTokenTTL time.Duration // longest life of a token that may be around; default 1 h
+	Leeway      time.Duration // longest that a verifier accepts a token past its exp; default 1 min
+	Now         idp.Clock     // default time.Now
+}
+
+// Service is safe for concurrent use.
+type Service struct {
+	db       store.DB
+	log      *auditlog.Log
+	keys     token.Keys
+	signer   Signer
+	issuer   string
+	maxTTL   time.Duration
+	leeway   time.Duration
+	clock    idp.Clock
+	epoch    string // of the feed; the same for all replicas
+	snapshot snapshots
+}
+
+// settingFeedEpoch holds the feed's epoch, random, once per store.
+const settingFeedEpoch = "feed.epoch"
+
+// Open makes a service and, the first time on a store, the feed's epoch.
+func Open(ctx context.Context, o Options) (*Service, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MaxTokenTTL <= 0 {
+		o.MaxTokenTTL = time.Hour
+	}
+	if o.Leeway <= 0 {
+		o.Leeway = time.Minute
+	}
+	s := &Service{
+		db: o.DB, log: o.Log, keys: o.Keys, signer: o.Signer, issuer: o.Issuer,
+		maxTTL: o.MaxTokenTTL, leeway: o.Leeway, clock: o.Now, snapshot: newSnapshots(),
+	}
+	err := o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		s.epoch, err = tx.Settings.PutIfAbsent(ctx, settingFeedEpoch, rand.Text())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("feed epoch: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Service) now() time.Time { return idp.Time(s.clock()) }
+
+func (s *Service) view(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
+	return registry.StoreError(s.db.View(ctx, fn))
+}
+
+// TokenLive decides whether a verified token is still good, and reads who
+// holds it. A dead one is UNAUTHENTICATED with a reason for the audit log. It is
+// the one check for the management API and for introspection.
+//
+// A credential that was revoked or rotated without its tokens leaves them to
+// their exp: only epochs, the agent's status, jti and kid count.
+func (s *Service) TokenLive(ctx context.Context, claims token.Claims) (gate store.Gate, err error) {
+	var listed bool
+	err = s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if gate, err = tx.Credentials.Gate(ctx, claims.ClientID); err != nil {
+			return err
+		}
+		listed, err = tx.Revocations.RevokedToken(ctx, claims.JTI, claims.KID)
+		return err
+	})
+	rev := idp.Rev{Organization: claims.Rev[0], Agent: claims.Rev[1], Credential: claims.Rev[2]}
+	switch {
+	case errors.Is(err, idp.ErrNotFound):
+		return store.Gate{}, dead("client_unknown")
+	case err != nil:
+		return store.Gate{}, err
+	case gate.Agent.ID != claims.Subject || gate.Organization.ID != claims.Organization:
+		return store.Gate{}, dead("token_mismatch")
+	case gate.Agent.Status == idp.Suspended:
+		return store.Gate{}, dead("agent_suspended")
+	case gate.Agent.Status != idp.Active:
+		return store.Gate{}, dead("agent_decommissioned")
+	case listed || !rev.Live(gate.Rev()):
+		return store.Gate{}, dead("token_revoked")
+	}
+	return gate, nil
+}
+
+func dead(reason string) error {
+	return apierr.New(apierr.Unauthenticated, "the token is not active").WithReason(reason)
+}
+
+// Prune forgets entries that no live token can be concerned by. Call it now and then.
+func (s *Service) Prune(ctx context.Context) error {
+	now := s.now()
+	return registry.StoreError(s.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.Revocations.Prune(ctx, now.Add(-s.leeway), now.Add(-s.maxTTL-s.leeway))
+	}))
+}

@@ -1,0 +1,91 @@
+package idp
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of the members that people type.
+const (
+	MaxEmailBytes   = 254 // RFC 5321 section 4.5.3.1.3, without the angle brackets
+	MaxVersionBytes = 64
+	MaxOwnerLength  = 128 // characters
+	MaxNameLength   = 128 // characters
+)
+
+// NormalizeEmail lower-cases an address and says what is wrong with it: ASCII
+// dot-atoms on both sides of one @ (RFC 5322 section 3.4.1 without quoted
+// strings and address literals). A single-label domain such as localhost is fine.
+func NormalizeEmail(email string) (string, []Rule) {
+	local, domain, found := strings.Cut(email, "@")
+	if !found || len(email) > MaxEmailBytes || !localPart.MatchString(local) || !domainName.MatchString(domain) {
+		return "", broken("email", "must be an address such as name@example.com, ASCII, at most 254 bytes")
+	}
+	return strings.ToLower(email), nil
+}
+
+var (
+	localPart  = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~\x60-]+(\.[A-Za-z0-9!#$%&'*+/=?^_{|}~\x60-]+)*$`)
+	domainName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+	// The expression that semver.org 2.0.0 suggests.
+	semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+		`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?` +
+		`(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
+	organizationID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+)
+
+// CheckVersion demands a semantic version (semver.org 2.0.0).
+func CheckVersion(version string) []Rule {
+	if len(version) > MaxVersionBytes || !semver.MatchString(version) {
+		return broken("version", "must be a semantic version such as 1.4.0, at most 64 bytes")
+	}
+	return nil
+}
+
+// CheckOwner demands a short printable text.
+func CheckOwner(owner string) []Rule {
+	if !printable(owner, MaxOwnerLength) {
+		return broken("owner", "must be 1 to 128 printable characters without a space at either end")
+	}
+	return nil
+}
+
+// CheckOrganizationID demands a slug.
+func CheckOrganizationID(field, id string) []Rule {
+	if !organizationID.MatchString(id) {
+		return broken(field, "must be 1 to 63 of a-z, 0-9 and -, not beginning with -")
+	}
+	return nil
+}
+
+// CheckOrganizationName demands a short printable text.
+func CheckOrganizationName(name string) []Rule {
+	if !printable(name, MaxNameLength) {
+		return broken("name", "must be 1 to 128 printable characters without a space at either end")
+	}
+	return nil
+}
+
+// printable accepts 1 to limit characters that a person can see, spaces only inside.
+func printable(s string, limit int) bool {
+	if s == "" || !utf8.ValidString(s) || utf8.RuneCountInString(s) > limit || strings.TrimSpace(s) != s {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+func broken(field, text string) []Rule { return []Rule{{Field: field, Text: text}} }
+
+// oneOf demands a member of values.
+func oneOf[T ~string](field string, value T, values []T) []Rule {
+	names := make([]string, len(values))
+	for i, v := range values {
+		if v == value {
+			return nil
+		}
+		names[i] = string(v)
+	}
+	return broken(field, "must be one of "+strings.Join(names, ", "))
+}

@@ -1,0 +1,89 @@
+// Package obs is what operators see of a program: its log, its metrics and the
+// version it was built from.
+package obs
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// Formats of the log.
+const (
+	FormatJSON = "json"
+	FormatText = "text"
+)
+
+// maxValue is the longest text of one attribute, in bytes; the rest is cut.
+const maxValue = 4096
+
+// NewLogger writes records of at least level to w, one a line. Whatever a
+// caller passes, secrets in known shapes are masked and long values cut (see
+// Mask): a last line of defence, not a licence to log them.
+func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: replace}
+	switch format {
+	case FormatJSON:
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	case FormatText:
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("log format must be %s or %s, not %q", FormatJSON, FormatText, format)
+}
+
+// secretNames are attributes whose value is never shown, by name without
+// separators, in lower case.
+var secretNames = map[string]bool{
+	"authorization": true, "proxyauthorization": true, "cookie": true, "setcookie": true,
+	"secret": true, "clientsecret": true, "password": true, "passphrase": true, "masterkey": true, "privatekey": true,
+	"token": true, "accesstoken": true, "refreshtoken": true, "assertion": true, "clientassertion": true,
+}
+
+var separators = strings.NewReplacer("_", "", "-", "", ".", "")
+
+// replace is the handler's view of one attribute, the message included.
+func replace(_ []string, a slog.Attr) slog.Attr {
+	if secretNames[separators.Replace(strings.ToLower(a.Key))] {
+		return slog.String(a.Key, masked)
+	}
+	switch a.Value.Kind() {
+	case slog.KindString:
+		a.Value = slog.StringValue(Mask(a.Value.String()))
+	case slog.KindAny:
+		a.Value = opaque(a.Value.Any())
+	}
+	return a
+}
+
+// opaque shows an error or a Stringer as its text. Of any other value it keeps
+// the form, unless its text holds something to mask.
+func opaque(v any) slog.Value {
+	switch v := v.(type) {
+	case nil:
+		return slog.AnyValue(nil)
+	case *slog.Source, slog.Level:
+		return slog.AnyValue(v)
+	case error:
+		return slog.StringValue(Mask(safely(v.Error)))
+	case fmt.Stringer:
+		return slog.StringValue(Mask(safely(v.String)))
+	case []byte:
+		return slog.StringValue(Mask(string(v)))
+	}
+	text := fmt.Sprintf("%+v", v)
+	if kept := Mask(text); kept != text {
+		return slog.StringValue(kept)
+	}
+	return slog.AnyValue(v)
+}
+
+// safely guards against a nil pointer behind an interface, as slog does.
+func safely(text func() string) (s string) {
+	defer func() {
+		if r := recover(); r != nil {
+			s = "<nil>"
+		}
+	}()
+	return text()
+}

@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Engine is one loaded policy. It is immutable and safe for concurrent use.
+type Engine struct {
+	prepared rego.PreparedEvalQuery
+	options  []rego.EvalOption // those that every evaluation shares
+	timeout  time.Duration
+	revision string
+	use      InputUse
+	tests    int
+}
+
+// New loads, compiles and tests a policy: *.rego and at most one of data.yaml,
+// data.yml and data.json in one flat folder, at most 4 MiB. A policy that uses
+// the clock, randomness or the network is refused, and so is one whose own
+// unit tests (*_test.rego) do not all pass.
+func New(ctx context.Context, folder fs.FS, options Options) (*Engine, error) {
+	options = options.withDefaults()
+	allowed := capabilities()
+	source, err := load(folder, allowed)
+	if err != nil {
+		return nil, err
+	}
+	// One read transaction serves every evaluation: nothing writes the store again.
+	txn, err := source.store.NewTransaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	compiler, err := source.compile(ctx, txn, allowed)
+	if err != nil {
+		return nil, err
+	}
+	tests, err := source.verify(ctx, txn, allowed, options)
+	if err != nil {
+		return nil, err
+	}
+	prepared, err := rego.New(rego.Query(query), rego.Compiler(compiler), rego.Store(source.store), rego.Transaction(txn),
+		rego.Capabilities(allowed), rego.StrictBuiltinErrors(true), rego.GenerateJSON(generate)).PrepareForEval(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		prepared: prepared,
+		options:  []rego.EvalOption{rego.EvalTransaction(txn), rego.EvalMetrics(metrics.NoOp())},
+		timeout:  options.Timeout,
+		revision: source.revision,
+		use:      uses(compiler.Modules),
+		tests:    tests,
+	}, nil
+}
+
+// generate turns the result into a Decision while OPA still holds it.
+func generate(term *ast.Term, _ *rego.EvalContext) (any, error) { return parseDecision(term) }
+
+// Revision identifies the policy: 32 hexadecimal digits over its files.
+func (e *Engine) Revision() string { return e.revision }
+
+// Uses says which members of input.request decisions can depend on.
+func (e *Engine) Uses() InputUse { return e.use }
+
+// Tests is how many of the policy's own unit tests passed at load.
+func (e *Engine) Tests() int { return e.tests }
+
+// Decide evaluates the policy. understood names the obligations that the
+// caller will see to; a permission with any other is a denial. An error comes
+// with a denial of the same reason: ReasonTimeout past the deadline or when ctx
+// ends, ReasonError for everything else that is not a well-formed decision.
+func (e *Engine) Decide(ctx context.Context, in Input, understood ...string) (decision Decision, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			decision, err = Unavailable(ReasonError, fmt.Errorf("policy evaluation panicked: %v\n%s", fault, debug.Stack()))
+		}
+	}()
+	stop := &stop{ctx: ctx}
+	timer := time.AfterFunc(e.timeout, stop.Cancel)
+	defer timer.Stop()
+
+	options := make([]rego.EvalOption, 0, 4)
+	options = append(options, e.options...)
+	options = append(options, rego.EvalParsedInput(in.value()), rego.EvalExternalCancel(stop))
+	results, err := e.prepared.Eval(ctx, options...)
+	switch {
+	case err != nil && stop.Cancelled():
+		return Unavailable(ReasonTimeout, err)
+	case err != nil:
+		return Unavailable(ReasonError, err)
+	case len(results) != 1 || len(results[0].Expressions) != 1:
+		return Unavailable(ReasonError, errNoDecision)
+	}
+	decision, ok := results[0].Expressions[0].Value.(Decision)
+	if !ok {
+		return Unavailable(ReasonError, errors.New("unexpected result"))
+	}
+	if name := decision.misunderstood(understood); name != "" {
+		return Unavailable(ReasonError, fmt.Errorf("obligation %q is not understood here", name))
+	}
+	return decision, nil
+}
+
+// stop ends an evaluation at its deadline or with the caller's context. OPA
+// polls it between expressions, so no goroutine waits.
+type stop struct {
+	ctx  context.Context
+	over atomic.Bool
+}
+
+var _ topdown.Cancel = (*stop)(nil)
+
+func (s *stop) Cancel()         { s.over.Store(true) }
+func (s *stop) Cancelled() bool { return s.over.Load() || s.ctx.Err() != nil }
