@@ -46,6 +46,8 @@ type Stack struct {
 	Dir    string   // folder of all data and logs
 	Routes string   // the sidecar's route file
 	IdPEnv []string // further environment of the IdP
+	// Upstream is what the sidecar protects, a URL; empty: the notes API.
+	Upstream string
 
 	idp, sidecar, notes *process
 	logs                []*os.File
@@ -120,12 +122,16 @@ func (s *Stack) StartSidecar(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	upstream := s.Upstream
+	if upstream == "" {
+		upstream = "http://" + s.Notes
+	}
 	s.sidecar = &process{
 		name: "the sidecar", path: filepath.Join(s.Bin, "agentidp-sidecar"), args: []string{"serve"}, log: s.logs[2],
 		readyAt: "http://" + s.SidecarAdmin + "/ready",
 		env: []string{
 			"AGENTIDP_SIDECAR_ADDR=" + s.Sidecar, "AGENTIDP_SIDECAR_ADMIN_ADDR=" + s.SidecarAdmin,
-			"AGENTIDP_SIDECAR_UPSTREAM=http://" + s.Notes, "AGENTIDP_SIDECAR_ISSUER=" + s.Issuer(),
+			"AGENTIDP_SIDECAR_UPSTREAM=" + upstream, "AGENTIDP_SIDECAR_ISSUER=" + s.Issuer(),
 			"AGENTIDP_SIDECAR_AUDIENCE=" + s.Resource(), "AGENTIDP_SIDECAR_ROUTES=" + s.Routes,
 			"AGENTIDP_SIDECAR_DATA_DIR=" + filepath.Join(s.Dir, "sidecar"),
 			"AGENTIDP_SIDECAR_CLIENT_ID=" + credential.ClientID, "AGENTIDP_SIDECAR_CLIENT_SECRET=" + credential.ClientSecret,

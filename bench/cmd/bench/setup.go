@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/deploy/dev/stack"
+)
+
+// bench is the running stack and what the measurements share.
+type bench struct {
+	options
+	*stack.Stack
+	dir      string
+	upstream *exec.Cmd
+	addr     string // of the upstream
+	admin    *stack.Client
+	reader   stack.Registered // may read notes
+}
+
+// body is what the upstream answers: a small JSON document.
+const body = `{"notes":[{"id":1,"text":"a note of about one hundred bytes, as small API answers are, no more than that"}]}`
+
+func serveUpstream(addr string) error {
+	server := &fasthttp.Server{NoDefaultServerHeader: true, Handler: func(ctx *fasthttp.RequestCtx) {
+		ctx.SetContentType("application/json")
+		ctx.SetBodyString(body)
+	}}
+	return server.ListenAndServe(addr)
+}
+
+func start(ctx context.Context, o options) (*bench, error) {
+	dir, err := os.MkdirTemp("", "agentidp-bench-")
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := stack.Free()
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, dir: dir, addr: addresses.Notes}
+	b.Stack = &stack.Stack{Addresses: addresses, Bin: o.bin, Dir: dir, Routes: o.routes, Upstream: "http://" + b.addr, IdPEnv: []string{
+		"AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=0", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=0",
+	}}
+	if err := b.boot(ctx); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+// boot starts each program and reports how long it took.
+func (b *bench) boot(ctx context.Context) error {
+	for _, name := range []string{"agentidp", "agentidp-sidecar"} {
+		info, err := os.Stat(filepath.Join(b.bin, name))
+		if err != nil {
+			return fmt.Errorf("%w (make build first)", err)
+		}
+		fmt.Printf("size     %-18s %.1f MB\n", name, float64(info.Size())/1e6)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b.upstream = exec.Command(self, "upstream", b.addr)
+	b.upstream.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := b.upstream.Start(); err != nil {
+		return err
+	}
+	if err := b.Prepare(); err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"IdP, first start", b.StartIdP},
+		{"IdP stop", func(context.Context) error { return b.StopIdP() }},
+		{"IdP, existing data", b.StartIdP},
+		{"enrol sidecar", b.Enrol},
+		{"sidecar to ready", b.StartSidecar},
+		{"sidecar stop", func(context.Context) error { return b.StopSidecar() }},
+		{"sidecar, warm data", b.StartSidecar},
+	} {
+		began := time.Now()
+		if err := step.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		fmt.Printf("start    %-18s %s\n", step.name, time.Since(began).Round(time.Millisecond))
+	}
+	return b.register(ctx)
+}
+
+func (b *bench) register(ctx context.Context) error {
+	credential, err := b.Administrator()
+	if err != nil {
+		return err
+	}
+	if b.admin, err = b.Client(ctx, credential); err != nil {
+		return err
+	}
+	b.reader, err = b.admin.Register(ctx, stack.Registration{Email: "bench@example.com", AgentType: "custom", Capabilities: []string{"notes:read"}})
+	return err
+}
+
+func (b *bench) token(ctx context.Context) (string, error) {
+	token, err := b.Config(b.reader.Credential, b.Resource()).Token(ctx)
+	if err != nil {
+		return "", err
+	}
+	return token.AccessToken, nil
+}
+
+func (b *bench) close() error {
+	err := b.Close()
+	if b.upstream != nil && b.upstream.Process != nil {
+		err = errors.Join(err, b.upstream.Process.Kill())
+		_ = b.upstream.Wait() // killed: its status says so
+	}
+	return errors.Join(err, os.RemoveAll(b.dir))
+}
+
+// footprint reports the memory of both programs after the load.
+func (b *bench) footprint(context.Context) error {
+	idp, sidecar := b.PIDs()
+	for _, p := range []struct {
+		name string
+		pid  int
+	}{{"agentidp", idp}, {"agentidp-sidecar", sidecar}} {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(status)) {
+			if name, value, found := strings.Cut(line, ":"); found && (name == "VmRSS" || name == "VmHWM") {
+				fmt.Printf("memory   %-18s %s %s\n", p.name, name, strings.TrimSpace(value))
+			}
+		}
+	}
+	return nil
+}

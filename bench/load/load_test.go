@@ -1,0 +1,36 @@
+package load_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/bench/load"
+)
+
+func TestRunCountsWhatTheServerSaw(t *testing.T) {
+	var seen, refused atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if seen.Add(1)%10 == 0 {
+			refused.Add(1)
+			http.Error(w, "no", http.StatusTeapot)
+		}
+	}))
+	defer server.Close()
+	result := load.Run(t.Context(), load.Scenario{
+		Name: "test", Addr: strings.TrimPrefix(server.URL, "http://"), Want: http.StatusOK,
+		Fill: func(request *fasthttp.Request, _, _ int) { request.SetRequestURI("/x") },
+	}, 4, 200*time.Millisecond)
+	require.Equal(t, seen.Load(), result.Requests)
+	require.Equal(t, refused.Load(), result.Errors)
+	require.Equal(t, result.Requests-result.Errors, result.Latency.TotalCount())
+	require.Contains(t, result.String(), "status 418")
+	require.Positive(t, result.Rate())
+	require.LessOrEqual(t, result.Quantile(50), result.Quantile(99))
+}
