@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/sentryagent/agentidp/shared/capability"
@@ -21,20 +22,21 @@ func ParseCapabilities(values []string) (capability.Set, []Rule) {
 	if len(values) > MaxCapabilities {
 		return nil, broken("capabilities", fmt.Sprintf("must have at most %d entries", MaxCapabilities))
 	}
+	set := make(capability.Set, 0, len(values))
 	var rules []Rule
 	for i, value := range values {
-		if _, err := capability.Parse(value); err != nil {
+		c, err := capability.Parse(value)
+		if err != nil {
 			rules = append(rules, Rule{Field: fmt.Sprintf("capabilities[%d]", i), Text: "must be resource:action, lower case [a-z0-9][a-z0-9._/-]* or * on each side, at most 128 bytes"})
+			continue
 		}
+		set = append(set, c)
 	}
 	if rules != nil {
 		return nil, rules
 	}
-	set, err := capability.NewSet(values)
-	if err != nil {
-		return nil, broken("capabilities", "must be capabilities")
-	}
-	return set, nil
+	slices.Sort(set)
+	return slices.Compact(set), nil
 }
 
 // CompactMetadata returns the JSON object without insignificant space. Nothing

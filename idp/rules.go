@@ -10,6 +10,7 @@ import (
 // Bounds of the members that people type.
 const (
 	MaxEmailBytes   = 254 // RFC 5321 section 4.5.3.1.3, without the angle brackets
+	maxLocalBytes   = 64  // RFC 5321 section 4.5.3.1.1
 	MaxVersionBytes = 64
 	MaxOwnerLength  = 128 // characters
 	MaxNameLength   = 128 // characters
@@ -20,7 +21,7 @@ const (
 // strings and address literals). A single-label domain such as localhost is fine.
 func NormalizeEmail(email string) (string, []Rule) {
 	local, domain, found := strings.Cut(email, "@")
-	if !found || len(email) > MaxEmailBytes || !localPart.MatchString(local) || !domainName.MatchString(domain) {
+	if !found || len(email) > MaxEmailBytes || len(local) > maxLocalBytes || !localPart.MatchString(local) || !domainName.MatchString(domain) {
 		return "", broken("email", "must be an address such as name@example.com, ASCII, at most 254 bytes")
 	}
 	return strings.ToLower(email), nil

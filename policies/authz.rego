@@ -56,4 +56,8 @@ action := trim_prefix(demanded, resource)
 
 bare if action in {"", ":"}
 
-open if not resource in data.agentidp.reserved
+# A list that is missing must not open anything, so it is read outside of not.
+open if {
+	reserved := data.agentidp.reserved
+	not resource in reserved
+}

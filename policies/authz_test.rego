@@ -54,6 +54,20 @@ test_wildcard_resource if {
 	decide("notes:read", ["*"]) == denied
 }
 
+# Not capabilities by the grammar, but the matcher in Go knows them too.
+test_without_action if {
+	decide("notes", ["notes"]) == covers
+	decide("notes", ["notes:"]) == covers
+	decide("notes:", ["notes"]) == covers
+	decide("notes", ["notes:*"]) == covers
+	decide("notes", ["*"]) == covers
+	decide("notes", ["*:"]) == covers
+	decide("notes", ["notes:read", "*:read", ""]) == denied
+	decide(":", [""]) == denied
+	decide("agents", ["*", "*:", "*:*"]) == denied
+	decide("agents", ["agents:"]) == covers
+}
+
 test_wildcard_never_covers_reserved if {
 	every reserved in data.agentidp.reserved {
 		capability := concat("", [reserved, ":read"])

@@ -4,10 +4,10 @@ package policies
 
 import "embed"
 
-// FS is the whole policy, as the management API loads it.
+// Files is the whole policy, as the management API loads it.
 //
 //go:embed *.rego data.yaml
-var FS embed.FS
+var Files embed.FS
 
 // Sidecar is the policy without own.rego: an agent's rights over itself exist
 // at the management API only. Besides being out of reach at a sidecar, they

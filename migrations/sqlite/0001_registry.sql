@@ -33,7 +33,7 @@ CREATE TABLE agents (
     revision        INTEGER NOT NULL
 ) STRICT;
 
--- An email is free again after decommission. The index also counts live agents.
+-- An email is free again after decommission.
 CREATE UNIQUE INDEX agents_email ON agents (organization_id, email) WHERE status <> 'decommissioned';
 
 -- A page comes in order from the first three columns; the rest lets the total

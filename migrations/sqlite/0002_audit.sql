@@ -42,13 +42,15 @@ BEGIN
 END;
 -- +goose StatementEnd
 
--- INSERT OR REPLACE deletes without firing the trigger above; and a log has no holes.
+-- INSERT OR REPLACE deletes without firing the trigger above; and a log has no
+-- holes. FAIL, not ABORT: before the row there is nothing to undo, and SQLite
+-- would copy every page it touches only to be able to.
 -- +goose StatementBegin
 CREATE TRIGGER events_continue BEFORE INSERT ON events
 WHEN NEW.sequence <> (SELECT coalesce(max(sequence), -1) + 1 FROM events)
     OR EXISTS (SELECT 1 FROM events WHERE event_id = NEW.event_id)
 BEGIN
-    SELECT RAISE(ABORT, 'events continue the log, each once');
+    SELECT RAISE(FAIL, 'events continue the log, each once');
 END;
 -- +goose StatementEnd
 

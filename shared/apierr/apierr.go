@@ -25,6 +25,7 @@ const (
 	InvalidState         Code = "INVALID_STATE"
 	LastAdministrator    Code = "LAST_ADMINISTRATOR"
 	SequenceGap          Code = "SEQUENCE_GAP"
+	RequestTimeout       Code = "REQUEST_TIMEOUT"
 	PreconditionFailed   Code = "PRECONDITION_FAILED"
 	PayloadTooLarge      Code = "PAYLOAD_TOO_LARGE"
 	URITooLong           Code = "URI_TOO_LONG"
@@ -73,6 +74,7 @@ var meanings = map[Code]meaning{
 	InvalidState:         {409, "invalid_request", slog.LevelInfo},
 	LastAdministrator:    {409, "invalid_request", slog.LevelInfo},
 	SequenceGap:          {409, "invalid_request", slog.LevelInfo},
+	RequestTimeout:       {408, "invalid_request", slog.LevelInfo},
 	PreconditionFailed:   {412, "invalid_request", slog.LevelInfo},
 	PayloadTooLarge:      {413, "invalid_request", slog.LevelInfo},
 	URITooLong:           {414, "invalid_request", slog.LevelInfo},

@@ -125,9 +125,8 @@ func read(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("names a file that cannot be opened: %w", pathless(err))
 	}
-	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("names a file that cannot be read: %w", pathless(err))
 	}
 	if int64(len(content)) > limit {

@@ -188,7 +188,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	file := write(t, `addr: [a, b]
 token_ttl: soon
 workers: 1.5
-adress: x
+typo: x
 "odd key": 1
 addr: twice
 log_level: loud
@@ -207,7 +207,7 @@ share: NaN
 		"addr " + at("1") + "must be one value, not a list",
 		"token_ttl " + at("2") + `must be a duration such as 90s or 15m, not "soon"`,
 		"workers " + at("3") + `must be a whole number, not "1.5"`,
-		"adress " + at("4") + "is not a setting",
+		"typo " + at("4") + "is not a setting",
 		`"odd key" ` + at("5") + "is not a setting",
 		"addr " + at("6") + "is given twice",
 		"log_level " + at("7") + `must be a valid slog.Level, not "loud"`,
@@ -252,12 +252,12 @@ func TestUnknownVariablesWarn(t *testing.T) {
 		require.NoError(t, config.Load(defaults(), config.Options{Prefix: prefix, Environ: environ, Warn: func(text string) { texts = append(texts, text) }}))
 		return texts
 	}
-	environ := []string{"AGENTIDP_ADDR=a", "AGENTIDP_ADRESS=a", "AGENTIDP_SIDECAR_ADDR=b", "AGENTIDP_SIDECAR_ADRESS=b", "AGENTIDP_CLIENT_SECRET=c", "AGENTIDP_ADDR_FILE=d", "PATH=/bin", "AGENTIDP_ADRESS=twice"}
+	environ := []string{"AGENTIDP_ADDR=a", "AGENTIDP_TYPO=a", "AGENTIDP_SIDECAR_ADDR=b", "AGENTIDP_SIDECAR_TYPO=b", "AGENTIDP_CLIENT_SECRET=c", "AGENTIDP_ADDR_FILE=d", "PATH=/bin", "AGENTIDP_TYPO=twice"}
 	require.Equal(t, []string{
-		`environment variable "AGENTIDP_ADRESS" is not a setting`,
+		`environment variable "AGENTIDP_TYPO" is not a setting`,
 		`environment variable "AGENTIDP_ADDR_FILE" is not a setting`,
 	}, warned(config.PrefixIdP, environ...))
-	require.Equal(t, []string{`environment variable "AGENTIDP_SIDECAR_ADRESS" is not a setting`}, warned(config.PrefixSidecar, environ...))
+	require.Equal(t, []string{`environment variable "AGENTIDP_SIDECAR_TYPO" is not a setting`}, warned(config.PrefixSidecar, environ...))
 	require.Empty(t, warned("", environ...))
 }
 

@@ -121,8 +121,9 @@ func kindOf(v reflect.Value) string {
 		return "int"
 	case reflect.Float64:
 		return "number"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // list reports whether the setting takes several values.

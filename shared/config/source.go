@@ -27,9 +27,6 @@ func (l *loader) file() {
 		l.problem("config", "file "+path, err.Error())
 		return
 	}
-	if root == nil {
-		return
-	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -48,30 +45,27 @@ func (l *loader) file() {
 	}
 }
 
-// document parses exactly one mapping; nil for an empty file.
+// document parses exactly one mapping, an empty one for an empty file.
 func document(content []byte) (*yaml.Node, error) {
 	var node, rest yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	switch err := decoder.Decode(&node); {
 	case errors.Is(err, io.EOF):
-		return nil, nil
+		return &yaml.Node{Kind: yaml.MappingNode}, nil
 	case err != nil:
 		return nil, errors.New(syntax(err))
 	}
 	if err := decoder.Decode(&rest); !errors.Is(err, io.EOF) {
 		return nil, errors.New("must hold one YAML document")
 	}
-	if node.Kind != yaml.DocumentNode || len(node.Content) != 1 {
-		return nil, nil
+	root := node.Content[0] // a document has one
+	switch {
+	case root.Kind == yaml.MappingNode:
+		return root, nil
+	case root.Kind == yaml.ScalarNode && root.Tag == "!!null":
+		return &yaml.Node{Kind: yaml.MappingNode}, nil
 	}
-	root := node.Content[0]
-	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		return nil, nil
-	}
-	if root.Kind != yaml.MappingNode {
-		return nil, errors.New("must be a mapping of settings")
-	}
-	return root, nil
+	return nil, errors.New("must be a mapping of settings")
 }
 
 // syntax words a YAML error. One that quotes the file is cut: it may quote a secret.

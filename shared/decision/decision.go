@@ -101,11 +101,10 @@ func (r *Record) Anchor(line []byte) string {
 	return Hash(line)
 }
 
-// Linked reports whether r may follow a record with the anchor. A gap that
-// stands for lost sequences may have lost the line before it too: then its
-// PrevHash is "".
+// Linked reports whether r may follow a record with the anchor. A gap may
+// restart the chain, when the line before it is lost too: its PrevHash is then "".
 func (r *Record) Linked(anchor string) bool {
-	return anchor == "" || r.PrevHash == anchor || r.FirstSequence != nil && r.PrevHash == ""
+	return anchor == "" || r.PrevHash == anchor || r.Outcome == Gap && r.PrevHash == ""
 }
 
 // ErrRecord is wrapped by every error of Parse.

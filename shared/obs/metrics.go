@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -37,11 +38,11 @@ func Name(metric string, labels ...string) string {
 	var b strings.Builder
 	b.WriteString(metric)
 	separator := "{"
-	for i := 0; i < len(labels); i += 2 {
-		if !labelForm.MatchString(labels[i]) || labels[i] == "le" {
-			panic(fmt.Sprintf("obs: label name %q of %s", labels[i], metric))
+	for pair := range slices.Chunk(labels, 2) {
+		if !labelForm.MatchString(pair[0]) || pair[0] == "le" {
+			panic(fmt.Sprintf("obs: label name %q of %s", pair[0], metric))
 		}
-		b.WriteString(separator + labels[i] + `="` + escape(labels[i+1]) + `"`)
+		b.WriteString(separator + pair[0] + `="` + escape(pair[1]) + `"`)
 		separator = ","
 	}
 	b.WriteString("}")

@@ -168,7 +168,7 @@ func TestNamesOutOfFormPanic(t *testing.T) {
 	for want, mistake := range map[string]func(){
 		`obs: metric name "requests" is not lower_snake with a subsystem`:     func() { Name("requests") },
 		`obs: metric name "idp_Requests" is not lower_snake with a subsystem`: func() { Name("idp_Requests") },
-		`obs: labels of idp_x are not pairs`:                                  func() { Name("idp_x", "a") },
+		`obs: labels of idp_x are not pairs`:                                  func() { Name("idp_x", "a") }, //nolint:staticcheck // the mistake under test
 		`obs: label name "A" of idp_x`:                                        func() { Name("idp_x", "A", "b") },
 		`obs: label name "le" of idp_x`:                                       func() { Name("idp_x", "le", "b") },
 		`obs: histogram name "idp_x" does not end in _seconds`:                func() { Durations(set, "idp_x") },

@@ -2,17 +2,14 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // Engine is one loaded policy. It is immutable and safe for concurrent use.
@@ -81,12 +78,13 @@ func (e *Engine) Tests() int { return e.tests }
 // with a denial of the same reason: ReasonTimeout past the deadline or when ctx
 // ends, ReasonError for everything else that is not a well-formed decision.
 func (e *Engine) Decide(ctx context.Context, in Input, understood ...string) (decision Decision, err error) {
+	defer func() { decision.Revision = e.revision }()
 	defer func() {
 		if fault := recover(); fault != nil {
 			decision, err = Unavailable(ReasonError, fmt.Errorf("policy evaluation panicked: %v\n%s", fault, debug.Stack()))
 		}
 	}()
-	stop := &stop{ctx: ctx}
+	stop := &stop{ctx: ctx, start: time.Now(), timeout: e.timeout}
 	timer := time.AfterFunc(e.timeout, stop.Cancel)
 	defer timer.Stop()
 
@@ -95,31 +93,16 @@ func (e *Engine) Decide(ctx context.Context, in Input, understood ...string) (de
 	options = append(options, rego.EvalParsedInput(in.value()), rego.EvalExternalCancel(stop))
 	results, err := e.prepared.Eval(ctx, options...)
 	switch {
-	case err != nil && stop.Cancelled():
+	case err != nil && stop.stopped:
 		return Unavailable(ReasonTimeout, err)
 	case err != nil:
 		return Unavailable(ReasonError, err)
-	case len(results) != 1 || len(results[0].Expressions) != 1:
+	case len(results) != 1:
 		return Unavailable(ReasonError, errNoDecision)
 	}
-	decision, ok := results[0].Expressions[0].Value.(Decision)
-	if !ok {
-		return Unavailable(ReasonError, errors.New("unexpected result"))
-	}
+	decision = results[0].Expressions[0].Value.(Decision) // what generate made; a panic is a denial
 	if name := decision.misunderstood(understood); name != "" {
 		return Unavailable(ReasonError, fmt.Errorf("obligation %q is not understood here", name))
 	}
 	return decision, nil
 }
-
-// stop ends an evaluation at its deadline or with the caller's context. OPA
-// polls it between expressions, so no goroutine waits.
-type stop struct {
-	ctx  context.Context
-	over atomic.Bool
-}
-
-var _ topdown.Cancel = (*stop)(nil)
-
-func (s *stop) Cancel()         { s.over.Store(true) }
-func (s *stop) Cancelled() bool { return s.over.Load() || s.ctx.Err() != nil }

@@ -11,13 +11,13 @@ import (
 
 func TestHolder(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	h, err := NewHolder(t.Context(), authz(answer(true, "first")), Options{Now: func() time.Time { return now }})
+	h, err := NewHolder(t.Context(), authz(answer(true, "first")), Options{Timeout: patient, Now: func() time.Time { return now }})
 	require.NoError(t, err)
 	decides := func(allow bool, reason string) {
 		t.Helper()
 		d, err := h.Decide(t.Context(), sample())
 		require.NoError(t, err)
-		require.Equal(t, Decision{Allow: allow, Reason: reason}, d)
+		require.Equal(t, Decision{Allow: allow, Reason: reason, Revision: h.Revision()}, d)
 	}
 	first := h.Revision()
 	decides(true, "first")
@@ -50,7 +50,7 @@ func TestHolder(t *testing.T) {
 
 func TestReloadUnderLoad(t *testing.T) {
 	policies := []string{answer(true, "one"), answer(false, "two"), "decision := "}
-	h, err := NewHolder(t.Context(), authz(policies[0]), Options{Timeout: 10 * time.Second})
+	h, err := NewHolder(t.Context(), authz(policies[0]), Options{Timeout: patient})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -15,6 +16,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const head = "package agentidp.authz\n\n"
+
+// patient is a deadline that a busy machine keeps too.
+const patient = time.Minute
 
 // folder makes a policy folder from alternating names and contents.
 func folder(namesAndContents ...string) fstest.MapFS {
@@ -30,7 +34,7 @@ func authz(rules string) fstest.MapFS { return folder("authz.rego", head+rules) 
 
 func engine(t testing.TB, files fstest.MapFS) *Engine {
 	t.Helper()
-	e, err := New(t.Context(), files, Options{})
+	e, err := New(t.Context(), files, Options{Timeout: patient})
 	require.NoError(t, err)
 	return e
 }
@@ -42,7 +46,7 @@ func answer(allow bool, reason string) string {
 
 func requireUnavailable(t *testing.T, reason string, d Decision, err error) {
 	t.Helper()
-	require.Equal(t, Decision{Reason: reason}, d)
+	require.Equal(t, Decision{Reason: reason, Revision: d.Revision}, d)
 	require.True(t, apierr.Is(err, apierr.Unavailable), "%v", err)
 	require.Equal(t, reason, apierr.From(err).Reason)
 	require.NotContains(t, apierr.From(err).Detail, "rego")

@@ -80,6 +80,7 @@ type Decision struct {
 	Allow       bool           `json:"allow"`
 	Reason      string         `json:"reason"`
 	Obligations map[string]any `json:"obligations,omitempty"`
+	Revision    string         `json:"-"` // of the policy that answered, for the audit record
 }
 
 // Fields is the obligation "fields": the members that may be touched. nil means all.

@@ -32,13 +32,13 @@ func parseDecision(term *ast.Term) (Decision, error) {
 		}
 		return err
 	})
-	if err == nil && !(seenAllow && seenReason) {
+	if err == nil && (!seenAllow || !seenReason) {
 		err = errors.New("decision must have allow and reason")
 	}
 	if err != nil {
 		return Decision{}, err
 	}
-	if !d.Allow {
+	if !d.Allow || len(d.Obligations) == 0 {
 		d.Obligations = nil
 	}
 	return d, nil
@@ -78,9 +78,6 @@ func parseObligations(term *ast.Term) (map[string]any, error) {
 	object, ok := term.Value.(ast.Object)
 	if !ok {
 		return nil, fmt.Errorf("decision.obligations must be an object, not %s", ast.ValueName(term.Value))
-	}
-	if object.Len() == 0 {
-		return nil, nil
 	}
 	obligations := make(map[string]any, object.Len())
 	err := object.Iter(func(name, value *ast.Term) error {

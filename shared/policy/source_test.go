@@ -31,13 +31,7 @@ func TestRefusedBuiltins(t *testing.T) {
 		"io.jwt.decode_verify", "io.jwt.encode_sign", "io.jwt.encode_sign_raw", "trace"} {
 		require.False(t, capabilities().ContainsBuiltin(name), name)
 	}
-}
-
-func TestRemoteSchemaIsNotFetched(t *testing.T) {
-	_, err := New(t.Context(), authz(lines("# METADATA", "# schemas:", `#   - input: {"$ref": "http://127.0.0.1:9/schema"}`, answer(true, "x"))), Options{})
-	if err != nil {
-		require.NotContains(t, err.Error(), "dial")
-	}
+	require.Equal(t, []string{}, capabilities().AllowNet, "nil would mean any host")
 }
 
 func TestPrintIsErased(t *testing.T) {
@@ -147,7 +141,7 @@ func TestTestsAddNothingToThePolicy(t *testing.T) {
 	require.Equal(t, InputUse{}, e.Uses())
 	d, err := e.Decide(t.Context(), sample())
 	require.NoError(t, err)
-	require.Equal(t, Decision{Reason: "no"}, d)
+	require.Equal(t, Decision{Reason: "no", Revision: e.Revision()}, d)
 }
 
 func FuzzLoad(f *testing.F) {
@@ -156,8 +150,6 @@ func FuzzLoad(f *testing.F) {
 	f.Add("package agentidp.authz\n\nimport input as i\n\ndecision[i] := 1", "a: &a [*a, *a]")
 	f.Add("\xff", "a: 2026-01-01\n<<: {b: 1}")
 	f.Fuzz(func(t *testing.T, module, data string) {
-		tm := time.AfterFunc(2*time.Second, func() { os.WriteFile("/tmp/hang.txt", []byte(fmt.Sprintf("%q\n%q\n", module, data)), 0o600); panic("hang") })
-		defer tm.Stop()
 		s, err := load(folder("authz.rego", module, "data.yaml", data), capabilities())
 		if err != nil {
 			return

@@ -5,35 +5,17 @@ import "github.com/open-policy-agent/opa/v1/ast"
 var everything = InputUse{Method: true, Host: true, Path: true, Peer: true}
 
 // uses finds every reference to input.request in compiled modules, where
-// imports and aliases are resolved. Whatever is not a plain path, like
-// input[x], input.request alone or input as a value, counts as reading all.
+// imports and aliases are resolved and input by itself is a reference too.
+// Whatever is not a plain path, like input[x] or input.request alone, counts
+// as reading all.
 func uses(modules map[string]*ast.Module) InputUse {
 	var use InputUse
-	var visitor *ast.GenericVisitor
-	visitor = ast.NewGenericVisitor(func(node any) bool {
-		switch node := node.(type) {
-		case ast.Ref:
-			use.add(readBy(node))
-			for _, term := range node[1:] {
-				visitor.Walk(term)
-			}
-			head := node[0]
-			if _, isVar := head.Value.(ast.Var); !isVar {
-				visitor.Walk(head)
-			}
-			return true
-		case ast.Var:
-			if node.Equal(ast.InputRootDocument.Value) {
-				use = everything
-			}
-		case *ast.Rule:
-			visitor.Walk(node.Head.Ref())
-		}
-		return false
-	})
 	for _, module := range modules {
 		for _, rule := range module.Rules {
-			visitor.Walk(rule)
+			ast.WalkRefs(rule, func(ref ast.Ref) bool {
+				use.add(readBy(ref))
+				return false
+			})
 		}
 	}
 	return use

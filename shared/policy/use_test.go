@@ -7,7 +7,7 @@ import (
 )
 
 func TestUses(t *testing.T) {
-	var none, all InputUse = InputUse{}, everything
+	none, all := InputUse{}, everything
 	path, host := InputUse{Path: true}, InputUse{Host: true}
 	for _, fact := range []struct {
 		rules string

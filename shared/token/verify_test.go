@@ -217,6 +217,15 @@ func TestVerifyRefusesOtherSpellings(t *testing.T) {
 	require.Equal(t, 15, lenient)
 }
 
+func TestCanonical(t *testing.T) {
+	for _, good := range []string{"", "AA", "AAA", "AAAA", "-_8", "Zg", "Zm8", "Zm9v"} {
+		require.True(t, canonical(good), good)
+	}
+	for _, bad := range []string{"A", "AAAAA", "AB", "AAB", "Zh", "Zm9", "Zg==", "+A", "/A", "A A", "AA\n", "é", "\x00A"} {
+		require.False(t, canonical(bad), bad)
+	}
+}
+
 func TestVerifyForeign(t *testing.T) {
 	v := loadVectors(t)
 	foreign := `{"iss":"https://idp.test","sub":"auth0|1","aud":"https://notes.test","iat":1699999990,"exp":1700003590,"jti":"j1"}`

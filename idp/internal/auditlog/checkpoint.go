@@ -179,6 +179,8 @@ func replaceFile(path string, content []byte) error {
 
 // checkPrefix holds the stored tree against the last signed checkpoint.
 func (l *Log) checkPrefix(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
 	return l.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		latest, err := tx.Tree.LatestCheckpoint(ctx)
 		if errors.Is(err, idp.ErrNotFound) {

@@ -39,7 +39,7 @@ const (
 	queueLength   = 4096
 	maxWrites     = 512              // writes of one group commit
 	maxEvents     = 8192             // and roughly its events
-	commitTimeout = 10 * time.Second // of one group commit
+	commitTimeout = 30 * time.Second // of one group commit; callers leave earlier by their own contexts
 	retryAfter    = time.Second
 )
 

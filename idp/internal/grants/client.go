@@ -2,7 +2,6 @@ package grants
 
 import (
 	"encoding/base64"
-	"mime"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,12 +10,39 @@ import (
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
+// Form is the parameters of a form, each with its values in the order they came.
+type Form map[string][]string
+
+// Get is the value of a parameter that comes once; "" when it is absent or
+// empty, which mean the same (RFC 6749 section 3.1).
+func (f Form) Get(name string) string {
+	if values := f[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// all lists the values of a repeatable parameter in order, empty ones left out.
+func (f Form) all(name string) []string {
+	return slices.DeleteFunc(slices.Clone(f[name]), func(value string) bool { return value == "" })
+}
+
+// once refuses parameters that come more than once, known or not (RFC 6749
+// section 3.2), other than those that may.
+func (f Form) once(may ...string) error {
+	for name, values := range f {
+		if len(values) > 1 && !slices.Contains(may, name) {
+			return invalid("repeated_parameter", "a parameter is repeated")
+		}
+	}
+	return nil
+}
+
 // Wire is a form request as it arrived, copied out of the server's buffers.
 type Wire struct {
-	ContentType   string
 	Authorization []string // every field of that name
 	Query         string   // raw; nothing is ever taken from it
-	Body          string
+	Form          Form
 }
 
 // Method is how a client authenticates.
@@ -36,29 +62,24 @@ type Client struct {
 	Secret string
 }
 
-const formMediaType = "application/x-www-form-urlencoded"
-
 // Credentials have no place in a URL: they end in logs and histories.
 var neverInQuery = []string{"client_id", "client_secret", "client_assertion", "access_token", "token", "refresh_token", "assertion", "code"}
 
-// Form checks the media type, refuses credentials in the query and decodes the body.
-func (w Wire) Form(repeatable ...string) (Form, error) {
+// Check refuses credentials in the query, and repeated parameters but those that may be.
+func (w Wire) Check(repeatable ...string) error {
 	for piece := range strings.SplitSeq(w.Query, "&") {
 		raw, _, _ := strings.Cut(piece, "=")
 		if name, err := url.QueryUnescape(raw); err == nil && slices.Contains(neverInQuery, name) {
-			return Form{}, invalid("credential_in_query", "credentials and tokens are not accepted in the query")
+			return invalid("credential_in_query", "credentials and tokens are not accepted in the query")
 		}
 	}
-	media, _, err := mime.ParseMediaType(w.ContentType)
-	if err != nil || media != formMediaType {
-		return Form{}, apierr.New(apierr.UnsupportedMediaType, "the body must be %s", formMediaType).WithReason("unsupported_media_type")
-	}
-	return ParseForm(w.Body, repeatable...)
+	return w.Form.once(repeatable...)
 }
 
 // Client finds the client's credentials in the Authorization field or in the
 // form, never in both. Without any, Method is MethodNone.
-func (w Wire) Client(form Form) (Client, error) {
+func (w Wire) Client() (Client, error) {
+	form := w.Form
 	inForm := form.Get("client_secret") != ""
 	assertion := form.Get("client_assertion") != "" || form.Get("client_assertion_type") != ""
 	if len(w.Authorization) > 1 {
@@ -119,4 +140,10 @@ func ParseBasic(field string) (Client, error) {
 // reason is for audit and log only.
 func InvalidClient(reason string) *apierr.Error {
 	return apierr.New(apierr.InvalidClient, "client authentication failed").WithReason(reason)
+}
+
+// invalid is an invalid_request. Descriptions are fixed texts: nothing of the
+// request is repeated in them.
+func invalid(reason, description string) *apierr.Error {
+	return apierr.New(apierr.InvalidRequest, "%s", description).WithReason(reason)
 }

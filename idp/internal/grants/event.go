@@ -24,6 +24,12 @@ func (h *Handler) issued(c *Caller, claims token.Claims) idp.Event {
 	}
 }
 
+// Refuse records the refusal of a caller who is not authenticated, folded, and
+// returns it. It is for requests that could not even be read, too.
+func (h *Handler) Refuse(ctx context.Context, c *Caller, err error) error {
+	return h.refuse(ctx, c, h.options.Log.Refuse, err)
+}
+
 // refuse records a refusal and returns it; when it cannot be recorded, the
 // answer is that instead. What is not the caller's doing is no refusal.
 func (h *Handler) refuse(ctx context.Context, c *Caller, record func(context.Context, idp.Event) error, err error) error {

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,12 +59,17 @@ type Options struct {
 	Log           Log
 	Grants        []Grant
 	Now           idp.Clock // default time.Now
+	// Concurrency bounds the tokens being minted at once, below what the minter
+	// can hold: who is turned away for load must not have been admitted, counted
+	// and recorded. Default 256 per core.
+	Concurrency int
 }
 
 // Handler answers token requests. It is safe for concurrent use.
 type Handler struct {
 	options Options
 	grants  map[string]Grant
+	minting chan struct{} // one element per token being minted
 }
 
 // New makes a handler.
@@ -71,7 +77,10 @@ func New(o Options) *Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	h := &Handler{options: o, grants: map[string]Grant{}}
+	if o.Concurrency <= 0 {
+		o.Concurrency = runtime.GOMAXPROCS(0) * mintingPerCore
+	}
+	h := &Handler{options: o, grants: map[string]Grant{}, minting: make(chan struct{}, o.Concurrency)}
 	for _, g := range o.Grants {
 		h.grants[g.Type()] = g
 	}
@@ -112,7 +121,8 @@ const (
 	attempts = 3
 	// maxVariable bounds scope, audience and issuer together, in bytes, so that
 	// a token stays below token.MaxLength.
-	maxVariable = 5000
+	maxVariable    = 5000
+	mintingPerCore = 256
 )
 
 // Issue answers one token request. A token is returned only after its event is
@@ -129,7 +139,7 @@ func (h *Handler) Issue(ctx context.Context, w Wire, c *Caller) (Issued, error) 
 		err = InvalidClient("no_credentials")
 	}
 	if err != nil {
-		return Issued{}, h.refuse(ctx, c, h.options.Log.Refuse, err)
+		return Issued{}, h.Refuse(ctx, c, err)
 	}
 	for range attempts {
 		issued, verdict, err := h.attempt(ctx, &r, grant, c)
@@ -148,7 +158,7 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	gate, err := h.options.Authenticator.Authenticate(ctx, clientauth.Attempt{ClientID: r.Client.ID, Secret: r.Client.Secret, Gone: c.Gone})
 	c.AgentID, c.OrganizationID = gate.Agent.ID, gate.Organization.ID
 	if err != nil {
-		return Issued{}, "", h.refuse(ctx, c, log.Refuse, err)
+		return Issued{}, "", h.Refuse(ctx, c, err)
 	}
 	after := func(ctx context.Context, e idp.Event) error { return log.Append(ctx, e) }
 	if gate.Agent.Status != idp.Active {
@@ -163,6 +173,12 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	}
 	claims := h.claims(&gate, authorization)
 	c.JTI = claims.JTI
+	select {
+	case h.minting <- struct{}{}:
+		defer func() { <-h.minting }()
+	default:
+		return Issued{}, "", apierr.New(apierr.Overloaded, "too many tokens are being issued").WithReason("minting_full").WithRetryAfter(time.Second)
+	}
 	raw, verdict, err := h.mint(ctx, &gate, claims, c)
 	switch {
 	case err != nil:

@@ -30,12 +30,13 @@ type Request struct {
 // understood even when it is refused, for the audit log.
 func Parse(w Wire) (Request, error) {
 	var r Request
-	form, err := w.Form("resource")
-	if err != nil {
+	form := w.Form
+	var err error
+	if r.Client, err = w.Client(); err != nil {
+		r.Client.ID = form.Get("client_id")
 		return r, err
 	}
-	if r.Client, err = w.Client(form); err != nil {
-		r.Client.ID = form.Get("client_id")
+	if err := w.Check("resource"); err != nil {
 		return r, err
 	}
 	if r.GrantType = form.Get("grant_type"); r.GrantType == "" {
@@ -44,7 +45,7 @@ func Parse(w Wire) (Request, error) {
 	if r.Scope, err = parseScope(form.Get("scope")); err != nil {
 		return r, err
 	}
-	r.Resources, err = parseResources(form.All("resource"))
+	r.Resources, err = parseResources(form.all("resource"))
 	return r, err
 }
 

@@ -3,121 +3,41 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/httpx"
 )
 
 // members reads a JSON object member by member and collects every rule it
-// breaks. Names are exact, no member may come twice at any depth, and null is
-// a value of its own, not absence. Ask for every member, then call done.
+// breaks: absence and null are different things here, and both are seen. Ask
+// for every member, then call done.
 type members struct {
 	raw    map[string]json.RawMessage
 	known  []string
 	broken []apierr.Field
 }
 
-// parseMembers reads a body; an empty one is the empty object.
+// parseMembers reads a body strictly; an empty one is the empty object.
 func parseMembers(body []byte) (*members, error) {
 	m := &members{raw: map[string]json.RawMessage{}}
-	if len(bytes.TrimSpace(body)) == 0 {
+	if len(body) == 0 {
 		return m, nil
 	}
-	if !utf8.Valid(body) || !json.Valid(body) {
-		return nil, invalidField("body", "must be JSON in UTF-8")
+	if err := httpx.DecodeJSON(body, &m.raw); err != nil {
+		return nil, err
 	}
-	if repeated, err := repeatedMember(body); err != nil {
-		return nil, invalidField("body", "must be JSON")
-	} else if repeated != "" {
-		return nil, invalidField(repeated, "must not be repeated")
-	}
-	if err := json.Unmarshal(body, &m.raw); err != nil || m.raw == nil {
-		return nil, invalidField("body", "must be a JSON object")
+	if m.raw == nil {
+		return nil, invalidField("body", "must be an object")
 	}
 	return m, nil
 }
 
 func invalidField(field, rule string) *apierr.Error {
 	return apierr.Invalid(apierr.Field{Field: field, Rule: rule})
-}
-
-// repeatedMember finds a member name that an object holds twice, at any depth,
-// and names it by its path. The body is valid JSON.
-func repeatedMember(body []byte) (string, error) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	var open []*level
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return "", nil
-		}
-		if err != nil {
-			return "", err
-		}
-		var top *level
-		if len(open) > 0 {
-			top = open[len(open)-1]
-		}
-		delimiter, isDelimiter := token.(json.Delim)
-		if isDelimiter && (delimiter == '}' || delimiter == ']') {
-			open = open[:len(open)-1]
-			continue
-		}
-		path := ""
-		if top != nil {
-			name, isName := top.enter(token)
-			if isName && top.names[name] {
-				return top.path(name), nil
-			}
-			if isName {
-				top.names[name] = true
-				continue
-			}
-			path = top.path(top.name)
-		}
-		if isDelimiter {
-			open = append(open, &level{prefix: path, array: delimiter == '[', names: map[string]bool{}})
-		}
-	}
-}
-
-// level is an open object or array of repeatedMember.
-type level struct {
-	prefix string
-	array  bool
-	index  int             // of the next element
-	named  bool            // an object's next token is a value
-	name   string          // its name, or the element's index
-	names  map[string]bool // seen so far
-}
-
-// enter takes the next token: isName when it is a member name, else the start of a value.
-func (l *level) enter(token json.Token) (name string, isName bool) {
-	if l.array {
-		l.name = "[" + strconv.Itoa(l.index) + "]"
-		l.index++
-		return "", false
-	}
-	if l.named = !l.named; !l.named {
-		return "", false
-	}
-	l.name, _ = token.(string)
-	return l.name, true
-}
-
-func (l *level) path(name string) string {
-	if l.prefix == "" || l.array {
-		return l.prefix + name
-	}
-	return l.prefix + "." + name
 }
 
 // done is the refusal of every rule broken so far, unknown members included.
@@ -149,6 +69,13 @@ func (m *members) require(names ...string) {
 		if _, present := m.raw[name]; !present {
 			m.breaks(name, "is required")
 		}
+	}
+}
+
+// notEmpty complains when there is nothing to change.
+func (m *members) notEmpty() {
+	if len(m.raw) == 0 {
+		m.breaks("body", "must have at least one member")
 	}
 }
 

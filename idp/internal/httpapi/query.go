@@ -87,6 +87,15 @@ func (q *query) text(name string) string {
 	return value
 }
 
+// require complains about absent parameters.
+func (q *query) require(names ...string) {
+	for _, name := range names {
+		if _, present := q.values[name]; !present {
+			q.breaks(name, "is required")
+		}
+	}
+}
+
 // integer is a decimal number from low to high; absent when it was not sent or is wrong.
 func (q *query) integer(name string, low, high, absent int64) int64 {
 	text := q.text(name)
@@ -165,9 +174,9 @@ func isUUID(s string) bool {
 	}
 	for i := range len(s) {
 		c := s[i]
-		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') {
-			return false
-		} else if !dash && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
+		if dash && c != '-' || !dash && !hex {
 			return false
 		}
 	}

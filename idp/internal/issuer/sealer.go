@@ -1,81 +1,90 @@
-// Package issuer holds the signing keys: sealed under the master key at rest,
-// loaded once, published as a JWKS, and used to mint tokens.
 package issuer
 
 import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 )
 
-// MasterKeySize is the length of the master key, in bytes.
+// MasterKeySize is the length of a master key, in bytes.
 const MasterKeySize = 32
 
-// Sealer encrypts small secrets under the master key: AES-256-GCM with a random
-// nonce, under a key derived by HKDF-SHA256 (RFC 5869).
+// The labels of the keys that come from the master key. A label is never reused for another purpose.
+const (
+	sealLabel   = "agentidp seal v1"
+	deriveLabel = "agentidp derive v1: "
+)
+
+// sealVersion is the first byte of everything sealed; it names the algorithm.
+const sealVersion = 1
+
+// maxSealed bounds what is sealed: key material, never documents.
+const maxSealed = 64 << 10
+
+// ErrSeal says that sealed bytes do not open: another master key, another
+// purpose, or not the bytes that were sealed.
+var ErrSeal = errors.New("sealed under another master key, for another use, or altered")
+
+// Sealer keeps key material unreadable at rest: AES-256-GCM with random nonces
+// under a key derived from the master key by HKDF-SHA256. Safe for concurrent use.
 type Sealer struct {
-	master []byte
 	aead   cipher.AEAD
+	master []byte
 }
 
-// NewSealer takes the 32-byte master key.
-func NewSealer(master []byte) (*Sealer, error) {
-	if len(master) != MasterKeySize {
-		return nil, fmt.Errorf("the master key must be %d bytes, not %d", MasterKeySize, len(master))
+// NewSealer makes a Sealer from a master key of MasterKeySize bytes.
+func NewSealer(masterKey []byte) (*Sealer, error) {
+	if len(masterKey) != MasterKeySize {
+		return nil, fmt.Errorf("master key: must be %d bytes, is %d", MasterKeySize, len(masterKey))
 	}
-	s := &Sealer{master: append([]byte(nil), master...)}
-	key, err := s.Derive("seal")
+	s := &Sealer{master: append([]byte(nil), masterKey...)}
+	key, err := hkdf.Key(sha256.New, s.master, nil, sealLabel, 32)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("derive the sealing key: %w", err)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return nil, fmt.Errorf("sealer: %w", err)
+		return nil, fmt.Errorf("sealing cipher: %w", err)
 	}
-	if s.aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-		return nil, fmt.Errorf("sealer: %w", err)
+	s.aead, err = cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("sealing cipher: %w", err)
 	}
 	return s, nil
 }
 
-// Derive gives a 32-byte key for one purpose.
-func (s *Sealer) Derive(label string) ([]byte, error) {
-	key, err := hkdf.Key(sha256.New, s.master, nil, "agentidp/v1/"+label, sha256.Size)
-	if err != nil {
-		return nil, fmt.Errorf("derive %s: %w", label, err)
-	}
-	return key, nil
-}
-
-// Seal encrypts plain and binds it to aad, which says what it is.
+// Seal encrypts plain, at most 64 KiB, so that it opens only with the same aad,
+// which says what it is for. The result is version, nonce, ciphertext and tag.
 func (s *Sealer) Seal(plain, aad []byte) ([]byte, error) {
-	if len(plain) == 0 {
-		return nil, errors.New("nothing to seal")
+	if len(plain) > maxSealed {
+		return nil, fmt.Errorf("seal: %d bytes are more than %d", len(plain), maxSealed)
 	}
-	return s.aead.Seal(nil, nil, plain, aad), nil
+	return s.aead.Seal([]byte{sealVersion}, nil, plain, versioned(aad)), nil //nolint:gosec // the mode draws its nonce itself
 }
 
-// ErrSeal says that something sealed does not open: another master key, or changed.
-var ErrSeal = errors.New("sealed value does not open under this master key")
-
-// Open decrypts what Seal made with the same aad.
+// Open decrypts what Seal made with the same aad. Every failure is ErrSeal.
 func (s *Sealer) Open(sealed, aad []byte) ([]byte, error) {
-	plain, err := s.aead.Open(nil, nil, sealed, aad)
+	if len(sealed) == 0 || sealed[0] != sealVersion {
+		return nil, ErrSeal
+	}
+	plain, err := s.aead.Open(nil, nil, sealed[1:], versioned(aad))
 	if err != nil {
 		return nil, ErrSeal
 	}
 	return plain, nil
 }
 
-// NewMasterKey makes a random master key.
-func NewMasterKey() ([]byte, error) {
-	key := make([]byte, MasterKeySize)
-	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
+func versioned(aad []byte) []byte { return append([]byte{sealVersion}, aad...) }
+
+// Derive returns 32 secret bytes that depend on the master key and the label
+// only. They tell nothing about each other or about the sealing key.
+func (s *Sealer) Derive(label string) []byte {
+	key, err := hkdf.Key(sha256.New, s.master, nil, deriveLabel+label, 32)
+	if err != nil { // only for lengths that HKDF cannot give
+		panic(fmt.Sprintf("derive %q: %v", label, err))
 	}
-	return key, nil
+	return key
 }

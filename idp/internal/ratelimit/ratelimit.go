@@ -1,5 +1,5 @@
 // Package ratelimit counts requests per key in a sliding window, exactly and in
-// bounded memory.
+// bounded memory, and words the verdict as response headers.
 package ratelimit
 
 import (
@@ -11,19 +11,20 @@ import (
 
 const (
 	shards     = 64
-	maxMarks   = 256     // marks kept per key; more requests than this share marks
-	defaultMax = 1 << 16 // keys
+	defaultMax = 1 << 16   // keys
+	maxLimit   = 1_000_000 // of Options.Limit; ten times that of Options.Overflow
 )
 
 // Options says what is limited. The zero value limits nothing.
 type Options struct {
-	Limit  int           // requests a key may make in any Window; 0 = no limit
+	Limit  int           // requests a key may make in any Window; 0 = no limit; at most a million
 	Window time.Duration // default one minute; at most a day
 
-	// MaxKeys bounds the keys remembered, default 65,536. When every place is
-	// taken by a key seen within the window, new keys share one overflow bucket
-	// that admits Overflow requests a window between them: never unlimited, and
-	// keys already known keep their own count.
+	// MaxKeys bounds the keys remembered, default 65,536 (rounded down to a
+	// multiple of 64, at least 64). Where every place is taken by a key seen
+	// within the window, new keys share one overflow bucket that admits Overflow
+	// requests a window between them: never unlimited, and the keys already
+	// known keep their own count.
 	MaxKeys  int
 	Overflow int // default 10 × Limit
 
@@ -33,40 +34,29 @@ type Options struct {
 // Limiter is safe for concurrent use. A nil Limiter allows everything.
 //
 // A key's requests never exceed Limit in any Window, counted in milliseconds.
-// Up to 256 requests a window each has its own mark in memory (8 bytes), so
-// that a place is free again exactly one Window after it was taken. Past that,
-// requests of the same 1/256 of a window share a mark and are forgotten with
-// the last of them: late by that much, never early. Memory is at most
-// MaxKeys × (min(Limit, 256) × 8 bytes + about 200).
+// With a Limit of up to 256 every request has its own mark in memory, so that
+// its place is free again exactly one Window later. Past that, requests of the
+// same 1/255 of a window share a mark and are forgotten with the last of them:
+// late by that much, never early. A refused request is not counted. Memory is
+// at most MaxKeys × (min(Limit, 257) × 16 bytes + about 200), and 175 bytes for
+// a key with one request.
 type Limiter struct {
-	limit    int
-	window   uint32 // ms
-	grain    uint32 // ms between the first and last request of one mark; 0 up to maxMarks
-	now      func() time.Time
-	start    time.Time // times are kept as ms since then
-	seed     maphash.Seed
-	shard    [shards]shard
-	overflow struct {
-		sync.Mutex
-		bucket
-		limit int
-	}
-	overflowed atomic.Uint64
-}
+	limit, overflowLimit int
+	window               int64 // ms
+	now                  func() time.Time
+	start                time.Time // times are kept as ms since then
+	seed                 maphash.Seed
+	shard                [shards]shard
 
-// shard holds the keys of one hash value. The list runs from the stalest key
-// to the one seen last.
-type shard struct {
-	mu   sync.Mutex
-	keys map[string]*bucket
-	list bucket // sentinel: next is the stalest
-	max  int
+	overflowLock sync.Mutex
+	overflow     bucket // guarded by overflowLock
+	overflowed   atomic.Uint64
 }
 
 // Verdict is what one request gets. Durations count from the request.
 type Verdict struct {
 	Allowed    bool
-	Limit      int           // 0: not limited, the rest is zero
+	Limit      int           // 0: not limited, and the rest is zero
 	Window     time.Duration // over which Limit counts
 	Remaining  int           // requests left now
 	Reset      time.Duration // until the whole Limit is free again
@@ -85,57 +75,63 @@ func New(opts Options) *Limiter {
 		opts.MaxKeys = defaultMax
 	}
 	if opts.Overflow <= 0 {
-		opts.Overflow = 10 * opts.Limit
+		opts.Overflow = 10 * min(opts.Limit, maxLimit)
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
 	l := &Limiter{
-		limit: opts.Limit, window: uint32(max(1, opts.Window.Milliseconds())),
-		now: opts.Now, start: opts.Now(), seed: maphash.MakeSeed(),
+		limit: min(opts.Limit, maxLimit), overflowLimit: min(opts.Overflow, 10*maxLimit),
+		window: max(1, opts.Window.Milliseconds()),
+		now:    opts.Now, start: opts.Now(), seed: maphash.MakeSeed(),
 	}
-	l.grain = grain(l.limit, l.window)
-	l.overflow.limit = opts.Overflow
 	for i := range l.shard {
-		s := &l.shard[i]
-		s.keys, s.max = map[string]*bucket{}, max(1, opts.MaxKeys/shards)
-		s.list.next, s.list.previous = &s.list, &s.list
+		l.shard[i].init(max(1, opts.MaxKeys/shards))
 	}
 	return l
 }
 
-// grain is how long one mark collects requests. With more than maxMarks
-// requests a window it is a little over 1/maxMarks, so that marks stay bounded.
-func grain(limit int, window uint32) uint32 {
-	if limit <= maxMarks {
-		return 0
-	}
-	return window/(maxMarks-1) + 1
-}
-
-// Allow counts a request of the key and says whether it may go on. A refused
-// request is not counted.
+// Allow counts a request of the key, if it may go on. IPv6 addresses are folded
+// to their /64 by the caller.
 func (l *Limiter) Allow(key string) Verdict {
 	if l == nil {
 		return Verdict{Allowed: true}
 	}
-	now := l.clock()
+	now := l.now().Sub(l.start).Milliseconds()
 	s := &l.shard[maphash.String(l.seed, key)%shards]
-	s.mu.Lock()
+	s.Lock()
 	if b := s.find(key, now, l.window); b != nil {
-		defer s.mu.Unlock()
-		return l.take(b, l.limit, l.grain, now)
+		defer s.Unlock()
+		v := l.take(b, l.limit, now)
+		if v.Allowed {
+			s.freshest(b)
+		}
+		return v
 	}
-	s.mu.Unlock()
+	s.Unlock()
 
 	l.overflowed.Add(1)
-	l.overflow.Lock()
-	defer l.overflow.Unlock()
-	return l.take(&l.overflow.bucket, l.overflow.limit, grain(l.overflow.limit, l.window), now)
+	l.overflowLock.Lock()
+	defer l.overflowLock.Unlock()
+	return l.take(&l.overflow, l.overflowLimit, now)
 }
 
-// clock is now in ms since start; a clock that steps back below start reads 0.
-func (l *Limiter) clock() int64 { return max(0, l.now().Sub(l.start).Milliseconds()) }
+// take counts one request in the bucket if fewer than limit are in the window.
+// The caller holds the bucket's lock.
+func (l *Limiter) take(b *bucket, limit int, now int64) Verdict {
+	now = max(now, b.newest()) // a clock that steps back finds its place again
+	b.expire(now - l.window)
+	v := Verdict{Limit: limit, Window: milliseconds(l.window)}
+	if b.used < limit {
+		v.Allowed = true
+		b.add(now, grain(limit, l.window))
+	} else {
+		v.RetryAfter = milliseconds(b.oldest() + l.window - now)
+	}
+	v.Remaining = limit - b.used
+	v.Reset = milliseconds(b.newest() + l.window - now)
+	return v
+}
 
 // Keys is how many keys are remembered, expired ones not yet swept included.
 func (l *Limiter) Keys() int {
@@ -144,10 +140,9 @@ func (l *Limiter) Keys() int {
 	}
 	n := 0
 	for i := range l.shard {
-		s := &l.shard[i]
-		s.mu.Lock()
-		n += len(s.keys)
-		s.mu.Unlock()
+		l.shard[i].Lock()
+		n += len(l.shard[i].keys)
+		l.shard[i].Unlock()
 	}
 	return n
 }
@@ -160,21 +155,4 @@ func (l *Limiter) Overflowed() uint64 {
 	return l.overflowed.Load()
 }
 
-// take counts one request in the bucket if fewer than limit are in the window.
-// The caller holds the bucket's lock.
-func (l *Limiter) take(b *bucket, limit int, grain uint32, now int64) Verdict {
-	v := Verdict{Limit: limit, Window: ms(int64(l.window))}
-	now = max(now, b.seen) // a clock that steps back must not revive or outlive marks
-	b.expire(now, int64(l.window))
-	if b.used < limit {
-		v.Allowed = true
-		b.mark(now, int64(grain))
-	} else {
-		v.RetryAfter = ms(b.marks[b.first].at + int64(l.window) - now)
-	}
-	v.Remaining = limit - b.used
-	v.Reset = ms(b.seen + int64(l.window) - now)
-	return v
-}
-
-func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -27,10 +27,11 @@ type NewAgent struct {
 	Metadata       json.RawMessage // nil or null: none
 }
 
-// agent validates the input into an agent of the organization, active from now on.
-func (in *NewAgent) agent(organizationID string, now time.Time) (idp.Agent, error) {
+// agent validates the input into an agent that is active from now on. Its
+// organization is as named, for the caller to resolve.
+func (in *NewAgent) agent(now time.Time) (idp.Agent, error) {
 	a := idp.Agent{
-		ID: uuid.NewString(), OrganizationID: organizationID, Status: idp.Active,
+		ID: uuid.NewString(), OrganizationID: in.OrganizationID, Status: idp.Active,
 		CreatedAt: now, UpdatedAt: now, Revision: 1,
 	}
 	patch := AgentPatch{
@@ -44,15 +45,14 @@ func (in *NewAgent) agent(organizationID string, now time.Time) (idp.Agent, erro
 // the same Idempotency-Key made it.
 func (s *Service) CreateAgent(ctx context.Context, actor Actor, in NewAgent) (agent idp.Agent, replayed bool, err error) {
 	now := s.now()
-	organizationID, unseen := actor.organization(in.OrganizationID)
-	fresh, err := in.agent(organizationID, now)
-	if err == nil {
-		err = unseen
-	}
-	if err == nil {
-		err = actor.mayGrant(organizationID, fresh.Capabilities)
-	}
+	fresh, err := in.agent(now)
 	if err != nil {
+		return idp.Agent{}, false, err
+	}
+	if fresh.OrganizationID, err = actor.organization(in.OrganizationID); err != nil {
+		return idp.Agent{}, false, err
+	}
+	if err := actor.mayGrant(fresh.OrganizationID, fresh.Capabilities); err != nil {
 		return idp.Agent{}, false, err
 	}
 	var stored idp.Agent // not a named result: the commit may outlive a caller that left

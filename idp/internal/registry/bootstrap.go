@@ -84,10 +84,11 @@ func (s *Service) EnsureBootstrap(ctx context.Context, in BootstrapInput) (*Boot
 	if err != nil {
 		return nil, err
 	}
-	if !won {
-		return nil, nil
+	var result *BootstrapResult
+	if won {
+		result = &BootstrapResult{Administrator: founded.Administrator, Credential: founded.Credential}
 	}
-	return &BootstrapResult{Administrator: founded.Administrator, Credential: founded.Credential}, nil
+	return result, nil
 }
 
 func (s *Service) bootstrapped(ctx context.Context) (done bool, err error) {

@@ -30,13 +30,13 @@ type FoundedOrganization struct {
 // administrator is an agent that can do everything in the organization.
 func administrator(organizationID, email string, now time.Time) (idp.Agent, error) {
 	in := NewAgent{
-		Email: email, Type: string(idp.TypeAdministrator), Version: "1.0.0", Owner: organizationID, Environment: "production",
+		OrganizationID: organizationID, Email: email, Type: string(idp.TypeAdministrator), Version: "1.0.0", Owner: organizationID, Environment: "production",
 		Capabilities: idp.AdministratorCapabilities(organizationID).Strings(),
 	}
 	if email == "" {
 		in.Email = BootstrapEmail
 	}
-	return in.agent(organizationID, now)
+	return in.agent(now)
 }
 
 // found validates the input into an organization and its administrator.
@@ -64,29 +64,17 @@ func (in *NewOrganization) found(now time.Time) (FoundedOrganization, error) {
 // hold what the administrator gets.
 func (s *Service) CreateOrganization(ctx context.Context, actor Actor, in NewOrganization) (FoundedOrganization, error) {
 	now := s.now()
+	if err := actor.operate(); err != nil {
+		return FoundedOrganization{}, err
+	}
 	founded, err := in.found(now)
-	if err == nil {
-		err = actor.operate()
-	}
-	if err == nil {
-		err = actor.mayGrant(in.ID, founded.Administrator.Capabilities)
-	}
 	if err != nil {
 		return FoundedOrganization{}, err
 	}
-	admit := func(ctx context.Context, tx *store.Tx) error {
-		if err := actor.replaySecret(ctx, tx, now); err != nil {
-			return err
-		}
-		_, err := tx.Organizations.Get(ctx, in.ID)
-		if err == nil {
-			return apierr.New(apierr.InvalidState, "the organization exists").WithReason("organization_exists")
-		}
-		if errors.Is(err, idp.ErrNotFound) {
-			return nil
-		}
-		return err
+	if err := actor.mayGrant(in.ID, founded.Administrator.Capabilities); err != nil {
+		return FoundedOrganization{}, err
 	}
+	admit := func(ctx context.Context, tx *store.Tx) error { return actor.mayFound(ctx, tx, in.ID, now) }
 	if err := s.view(ctx, admit); err != nil {
 		return FoundedOrganization{}, err
 	}
@@ -109,6 +97,21 @@ func (s *Service) CreateOrganization(ctx context.Context, actor Actor, in NewOrg
 		return FoundedOrganization{}, err
 	}
 	return founded, nil
+}
+
+// mayFound decides whether the id is free, and the request the first of its kind.
+func (a *Actor) mayFound(ctx context.Context, tx *store.Tx, id string, now time.Time) error {
+	if err := a.replaySecret(ctx, tx, now); err != nil {
+		return err
+	}
+	_, err := tx.Organizations.Get(ctx, id)
+	if err == nil {
+		return apierr.New(apierr.InvalidState, "the organization exists").WithReason("organization_exists")
+	}
+	if errors.Is(err, idp.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (s *Service) insertFounded(ctx context.Context, tx *store.Tx, f *FoundedOrganization) error {

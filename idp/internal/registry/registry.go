@@ -16,11 +16,17 @@ import (
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
+// Hasher makes the form in which a new secret rests. It is slow by design, and
+// bounded: one that is busy answers OVERLOADED.
+type Hasher interface {
+	Hash(ctx context.Context, secret string) (idp.SecretHash, error)
+}
+
 // Options are the parts a Service is made of. All but Now are required.
 type Options struct {
 	DB     store.DB
 	Log    *auditlog.Log
-	Hasher clientauth.Hasher
+	Hasher Hasher
 	Limits idp.Limits
 	Now    idp.Clock // default time.Now
 }
@@ -29,7 +35,7 @@ type Options struct {
 type Service struct {
 	db     store.DB
 	log    *auditlog.Log
-	hasher clientauth.Hasher
+	hasher Hasher
 	limits idp.Limits
 	clock  idp.Clock
 }
@@ -48,8 +54,8 @@ func (s *Service) view(ctx context.Context, fn func(ctx context.Context, tx *sto
 	return StoreError(s.db.View(ctx, fn))
 }
 
-// secret makes a client secret and its form at rest. Hashing is slow by
-// design, so it happens before the transaction, never inside.
+// secret makes a client secret and its form at rest, before the transaction,
+// never inside.
 func (s *Service) secret(ctx context.Context) (string, idp.SecretHash, error) {
 	secret := clientauth.NewSecret()
 	hash, err := s.hasher.Hash(ctx, secret)

@@ -209,9 +209,6 @@ func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id, ifMatc
 		if err != nil {
 			return nil, err
 		}
-		if err := actor.Ceiling(before.Capabilities); err != nil {
-			return nil, err
-		}
 		if before.Status == idp.Decommissioned {
 			return nil, nil
 		}

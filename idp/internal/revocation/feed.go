@@ -151,7 +151,7 @@ func (s *Service) snapshotFrom(ctx context.Context) (Result, error) {
 	}
 	defer func() { cache.turn <- struct{}{} }()
 	now := s.now()
-	if age := now.Sub(cache.made); cache.signed == "" || cache.seq != last || age < 0 || age >= snapshotAge {
+	if age := now.Sub(cache.made); cache.signed == "" || cache.seq < last || age < 0 || age >= snapshotAge {
 		if cache.seq, cache.signed, err = s.sign(ctx, now); err != nil {
 			cache.signed = ""
 			return Result{}, err

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 )
 
@@ -46,15 +47,33 @@ func Next(block []byte) (name, value, rest []byte, why *Refusal) {
 		return nil, nil, nil, errName
 	}
 	value = trim(text[colon+1:])
+	if why := plain(value); why != nil {
+		return nil, nil, nil, why
+	}
+	return text[:colon], value, rest, nil
+}
+
+// plain refuses control bytes but HTAB. Eight bytes at a time: values are long
+// (a token is 700 bytes) and clean.
+func plain(value []byte) *Refusal {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for len(value) >= 8 {
+		word := binary.LittleEndian.Uint64(value)
+		del := word ^ ones*0x7f
+		if ((word-ones*' ')&^word|(del-ones)&^del)&tops != 0 {
+			break // a control or DEL is in the word; the loop below finds it
+		}
+		value = value[8:]
+	}
 	for _, c := range value {
 		switch {
 		case c == '\r':
-			return nil, nil, nil, errLineEnding
+			return errLineEnding
 		case c < ' ' && c != '\t', c == 0x7f:
-			return nil, nil, nil, errValue
+			return errValue
 		}
 	}
-	return text[:colon], value, rest, nil
+	return nil
 }
 
 // fields reads the block once: every rule that needs more than one field's
@@ -137,13 +156,16 @@ func (s *scan) field(name, value []byte) *Refusal {
 	case "upgrade":
 		return s.upgrade(value)
 	case "expect":
-		s.head.Expect = equal(value, "100-continue")
+		s.head.Expect = Continue(value)
 		if !s.head.Expect {
 			return errExpect
 		}
 		return s.once(sawExpect)
 	case "x-forwarded-for":
 		s.head.ForwardedFor = value
+		return nil
+	case "x-forwarded-proto":
+		s.head.ForwardedProto = value
 		return nil
 	case "x-request-id":
 		s.head.RequestID = value
@@ -154,6 +176,9 @@ func (s *scan) field(name, value []byte) *Refusal {
 	}
 	return s.once(singleton(name))
 }
+
+// Continue reports whether the value of Expect is the one expectation there is.
+func Continue(value []byte) bool { return equal(value, "100-continue") }
 
 func singleton(name []byte) uint32 {
 	switch string(name) {
@@ -244,7 +269,7 @@ func (s *scan) end() *Refusal {
 	if s.encoding {
 		s.head.Length = Chunked
 	}
-	if !validHost(s.head.Host) {
+	if !ValidHost(s.head.Host) {
 		return errHost
 	}
 	return nil
@@ -266,9 +291,9 @@ func equal(value []byte, want string) bool {
 	return true
 }
 
-// validHost accepts a registered name, an IPv4 address or a bracketed IPv6
+// ValidHost accepts a registered name, an IPv4 address or a bracketed IPv6
 // address, each with an optional port.
-func validHost(host []byte) bool {
+func ValidHost(host []byte) bool {
 	if len(host) == 0 || len(host) > 255 {
 		return false
 	}

@@ -25,7 +25,7 @@ var (
 	errVersion          = &Refusal{http.StatusHTTPVersionNotSupported, "http_version"}
 	errMethod           = &Refusal{http.StatusMethodNotAllowed, "method_invalid"}
 	errMethodForbidden  = &Refusal{http.StatusMethodNotAllowed, "method_not_allowed"}
-	errTargetLong       = &Refusal{http.StatusRequestURITooLong, "target_too_long"}
+	errTargetLong       = &Refusal{http.StatusRequestURITooLong, "uri_too_long"}
 	errTargetForm       = &Refusal{http.StatusBadRequest, "target_form"}
 	errTargetByte       = &Refusal{http.StatusBadRequest, "target_byte"}
 	errTargetFragment   = &Refusal{http.StatusBadRequest, "target_fragment"}
@@ -56,12 +56,6 @@ var (
 // the caller that watches the connection: the parsed head no longer shows it.
 var LineEnding = errLineEnding
 
-// TargetTooLong is the refusal of a request line that outgrew the read buffer.
-var TargetTooLong = errTargetLong
-
-// HeaderTooLarge is the refusal of a head that outgrew the read buffer.
-var HeaderTooLarge = errFieldsLarge
-
 // Limits of a request head.
 type Limits struct {
 	TargetBytes int
@@ -87,16 +81,17 @@ const (
 
 // Head is what an accepted request head says. Slices are views into Request.
 type Head struct {
-	Fields        []byte // raw block, for Next
-	Path, Query   []byte // Query is nil without "?"
-	Host          []byte
-	Authorization []byte // nil without the field
-	Length        int64  // of the body; Chunked
-	Expect        bool   // 100-continue
-	RequestID     []byte // the values below are the client's claim: trusted peers only
-	ForwardedFor  []byte // last field line
-	Traceparent   []byte
-	connection    options
+	Fields         []byte // raw block, for Next
+	Path, Query    []byte // Query is nil without "?"
+	Host           []byte
+	Authorization  []byte // nil without the field
+	Length         int64  // of the body; Chunked
+	Expect         bool   // 100-continue
+	RequestID      []byte // the values below are the client's claim: trusted peers only
+	ForwardedFor   []byte // last field line
+	ForwardedProto []byte // X-Forwarded-Proto
+	Traceparent    []byte
+	connection     options
 }
 
 // HasBody reports whether body bytes may follow the head.

@@ -142,7 +142,7 @@ func (s *Spool) rotate() error {
 			return ErrFull
 		}
 	}
-	next, err := s.begin()
+	next, err := s.begin(nil)
 	if err != nil {
 		// A full disk is a full spool: it may get room again.
 		s.stuck = true
@@ -162,9 +162,9 @@ func (s *Spool) activate(c *chunk) {
 	s.kick()
 }
 
-// begin makes the next active segment of the spare one, or of a new one.
-// mu is held.
-func (s *Spool) begin() (*chunk, error) {
+// begin makes the next active segment of the spare one, or of a new one, with
+// the line in it, if any. mu is held.
+func (s *Spool) begin(line []byte) (*chunk, error) {
 	spare := s.spare
 	s.spare = nil
 	if spare == nil {
@@ -173,7 +173,7 @@ func (s *Spool) begin() (*chunk, error) {
 			return nil, err
 		}
 	}
-	next, err := spare.begin(s.dir, chain{next: s.next, anchor: string(s.hash[:s.hashed])}, s.pending)
+	next, err := spare.begin(s.dir, chain{next: s.next, anchor: string(s.hash[:s.hashed])}, s.pending, line)
 	if err != nil {
 		return nil, errors.Join(err, spare.discard())
 	}

@@ -44,6 +44,14 @@ type chunk struct {
 	gap decision.Record // gap: the record
 }
 
+// view is a copy for readers that do not hold Spool.mu: all but the mapping.
+func (c *chunk) view() chunk {
+	return chunk{
+		kind: c.kind, first: c.first, next: c.next, prev: c.prev, decisions: c.decisions,
+		size: c.size, file: c.file, end: c.end, gap: c.gap,
+	}
+}
+
 const (
 	rawSuffix    = ".log"
 	packedSuffix = ".ndjson.zst"
@@ -60,8 +68,9 @@ type blank struct {
 	data []byte
 }
 
-// newBlank writes size zeros to path, so that no later store into the mapping
-// needs space, and maps them.
+// newBlank writes size zeros to path, so that the file system has set the space
+// aside before anything is stored into the mapping, and maps them. They reach
+// the disk with what is stored.
 func newBlank(path string, size int) (*blank, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -74,9 +83,6 @@ func newBlank(path string, size int) (*blank, error) {
 			return nil, errors.Join(fmt.Errorf("spool: preallocate: %w", err), b.discard())
 		}
 		done += n
-	}
-	if err := file.Sync(); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool: preallocate: %w", err), b.discard())
 	}
 	if b.data, err = mapFile(file, size); err != nil {
 		return nil, errors.Join(err, b.discard())
@@ -103,20 +109,27 @@ func (b *blank) discard() error {
 	return errors.Join(err, b.file.Close(), os.Remove(b.path))
 }
 
-// begin writes the header and gives the file its name, from which moment it is
-// part of the spool in dir. pending losses go into the header.
-func (b *blank) begin(dir string, at chain, pending losses) (*chunk, error) {
-	header{first: at.next, prevHash: at.anchor}.put(b.data)
+// begin writes the header, the pending losses and the first line, if any, and
+// gives the file its name: from then on it is part of the spool in dir. The
+// answered chunk starts at the chain.
+func (b *blank) begin(dir string, at chain, pending losses, line []byte) (*chunk, error) {
+	header{first: at.next, size: int64(len(b.data)), prevHash: at.anchor}.put(b.data)
 	if pending.count > 0 {
 		pending.put(b.data)
+	}
+	c := &chunk{
+		kind: raw, first: at.next, next: at.next, prev: at.anchor, size: int64(len(b.data)),
+		file: b.file, data: b.data, end: headerSize,
+	}
+	if len(line) > 0 {
+		copy(b.data[headerSize+frameHead:], line)
+		putFrame(b.data, headerSize, len(line))
+		c.end = aligned(headerSize + frameHead + len(line))
 	}
 	if err := os.Rename(b.path, filepath.Join(dir, fileName(at.next, rawSuffix))); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	return &chunk{
-		kind: raw, first: at.next, next: at.next, prev: at.anchor, size: int64(len(b.data)),
-		file: b.file, data: b.data, end: headerSize,
-	}, nil
+	return c, nil
 }
 
 // path of the chunk's file; "" for a gap.

@@ -15,7 +15,7 @@ import (
 // A raw segment is a preallocated file of zeros:
 //
 //	header   headerSize bytes (see header.go)
-//	frames   each at a multiple of 8: length u32, CRC-32C u32 over line and length, line
+//	frames   each at a multiple of 8: length u32, CRC-32C u32 of the line seeded with length, line
 //	zeros    up to the file's size
 //
 // The length is stored last and at once, so a process killed in the middle of
@@ -39,10 +39,9 @@ func putFrame(data []byte, at, length int) {
 	atomic.StoreUint32((*uint32)(unsafe.Pointer(&data[at])), uint32(length))
 }
 
+// checksum covers the length too: it is the seed.
 func checksum(line []byte) uint32 {
-	var length [4]byte
-	binary.LittleEndian.PutUint32(length[:], uint32(len(line)))
-	return crc32.Update(crc32.Checksum(line, castagnoli), castagnoli, length[:])
+	return crc32.Update(uint32(len(line)), castagnoli, line)
 }
 
 // frameAt reads the frame at data[at:]. It answers nil when there is none, or none that is whole.
@@ -68,6 +67,7 @@ type entry struct {
 	losses          bool  // a gap that declares decisions without a sequence
 	prevHash        []byte
 	anchored        bool // false: the next line's prevHash cannot be checked against this line
+	restarts        bool // a gap without prevHash: the chain begins anew
 }
 
 var (
@@ -108,6 +108,7 @@ func parseEntry(line []byte) (entry, bool) {
 			e.decisions = r.Count
 		}
 		e.losses = r.Outcome == decision.Gap && r.FirstSequence == nil
+		e.restarts = r.Outcome == decision.Gap && r.PrevHash == ""
 	}
 	return e, true
 }
@@ -127,7 +128,7 @@ func (c *chain) follow(line []byte) (entry, bool) {
 	if !ok || e.first != c.next {
 		return entry{}, false
 	}
-	if c.anchor != "" && string(e.prevHash) != c.anchor && (e.anchored || len(e.prevHash) > 0) {
+	if c.anchor != "" && string(e.prevHash) != c.anchor && !e.restarts {
 		return entry{}, false
 	}
 	c.next, c.anchor = e.sequence+1, ""

@@ -11,13 +11,14 @@ import (
 //	8    first sequence, u64
 //	16   next sequence, u64 (packed only)
 //	24   decisions, u64 (packed only)
-//	32   prevHash of the first record, 64 bytes, zeros when ""
-//	96   CRC-32C of what is above, u32
+//	32   size of the file, u64 (raw only)
+//	40   prevHash of the first record, 64 bytes, zeros when ""
+//	104  CRC-32C of what is above, u32
 //	128  two slots of losses, 32 bytes each (raw only)
 //	256  frames
 const (
 	headerSize  = 256
-	headerBytes = 100 // without the slots
+	headerBytes = 108 // without the slots
 	slotsAt     = 128
 	slotSize    = 32
 )
@@ -25,8 +26,8 @@ const (
 var magic = [8]byte{'A', 'I', 'D', 'P', 'S', 'P', 'L', '1'}
 
 type header struct {
-	first, next, decisions int64
-	prevHash               string
+	first, next, decisions, size int64
+	prevHash                     string
 }
 
 func (h header) put(b []byte) {
@@ -34,24 +35,26 @@ func (h header) put(b []byte) {
 	binary.LittleEndian.PutUint64(b[8:], uint64(h.first))
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.next))
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.decisions))
-	clear(b[32:96])
-	copy(b[32:96], h.prevHash)
-	binary.LittleEndian.PutUint32(b[96:], crc32.Checksum(b[:96], castagnoli))
+	binary.LittleEndian.PutUint64(b[32:], uint64(h.size))
+	clear(b[40:104])
+	copy(b[40:104], h.prevHash)
+	binary.LittleEndian.PutUint32(b[104:], crc32.Checksum(b[:104], castagnoli))
 }
 
 func readHeader(b []byte) (header, bool) {
-	if len(b) < headerBytes || [8]byte(b[:8]) != magic || crc32.Checksum(b[:96], castagnoli) != binary.LittleEndian.Uint32(b[96:]) {
+	if len(b) < headerBytes || [8]byte(b[:8]) != magic || crc32.Checksum(b[:104], castagnoli) != binary.LittleEndian.Uint32(b[104:]) {
 		return header{}, false
 	}
 	h := header{
 		first:     int64(binary.LittleEndian.Uint64(b[8:])),
 		next:      int64(binary.LittleEndian.Uint64(b[16:])),
 		decisions: int64(binary.LittleEndian.Uint64(b[24:])),
+		size:      int64(binary.LittleEndian.Uint64(b[32:])),
 	}
-	if b[32] != 0 {
-		h.prevHash = string(b[32:96])
+	if b[40] != 0 {
+		h.prevHash = string(b[40:104])
 	}
-	return h, h.first >= 0 && h.next >= 0 && h.decisions >= 0
+	return h, true
 }
 
 // losses are decisions that got no sequence and no gap record yet. They live

@@ -45,7 +45,7 @@ var (
 // Bounds of Options.
 const (
 	DefaultMaxBytes = 1 << 30
-	MinMaxBytes     = 1 << 20
+	MinMaxBytes     = 256 << 10 // a segment holds at least one record of the greatest length
 	maxSegment      = 4 << 20
 	segmentsInCap   = 8
 	SyncInterval    = 100 * time.Millisecond
@@ -92,12 +92,12 @@ type Spool struct {
 	spare    *blank
 	acked    int64 // the next sequence that the IdP wants
 	unsynced []*chunk
-	renamed  bool // the folder must be synced
+	renamed  bool       // the folder must be synced
 	trash    []string   // to remove once the state is saved
 	closing  []*os.File // to close then
 	stuck    bool       // the disk had no room for the next segment
-	changed  bool // the saved state is behind
-	urgent   bool // and something hangs on it: trash, a gap
+	changed  bool       // the saved state is behind
+	urgent   bool       // and something hangs on it: trash, a gap
 
 	reader reader // guarded by readMu
 	readMu sync.Mutex
@@ -157,7 +157,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 		lock: lock, log: opts.Logger, lost: opts.Metrics.NewCounter("sidecar_audit_lost_total"),
 		failed: make(chan struct{}), data: make(chan struct{}, 1), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
-	if err := s.recover(); err != nil {
+	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.release(), lock.Close())
 	}
 	opts.Metrics.NewGauge("sidecar_audit_spooled_bytes", func() float64 { return float64(s.Status().Bytes) })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,18 +115,20 @@ func writeState(dir string, st state) error {
 		return fmt.Errorf("spool: state: %w", err)
 	}
 	body = append(append(body, '\n'), stateSum(body)...)
-	return replaceFile(filepath.Join(dir, stateName), body)
+	return replaceFile(filepath.Join(dir, stateName), func(w io.Writer) error {
+		_, err := w.Write(body)
+		return err
+	})
 }
 
-// replaceFile puts content under path, durably and in one step.
-func replaceFile(path string, content []byte) error {
+// replaceFile puts under path what write produces, durably and in one step.
+func replaceFile(path string, write func(io.Writer) error) error {
 	temporary := path + ".tmp"
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	_, err = file.Write(content)
-	if err == nil {
+	if err = write(file); err == nil {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err == nil {

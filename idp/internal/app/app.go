@@ -1,0 +1,290 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/grants"
+	"github.com/sentryagent/agentidp/idp/internal/httpapi"
+	"github.com/sentryagent/agentidp/idp/internal/issuer"
+	"github.com/sentryagent/agentidp/idp/internal/ratelimit"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
+	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/idp/internal/store/sqlite"
+	"github.com/sentryagent/agentidp/policies"
+	"github.com/sentryagent/agentidp/shared/httpx"
+	"github.com/sentryagent/agentidp/shared/obs"
+	"github.com/sentryagent/agentidp/shared/policy"
+)
+
+// Options are what a process gives beside the settings; the zero value works.
+type Options struct {
+	Logger *slog.Logger // default slog.Default
+	Now    idp.Clock    // default time.Now
+}
+
+// Logger makes the logger that the settings ask for.
+func (c *Config) Logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return nil, fmt.Errorf("log level: %w", err)
+	}
+	return obs.NewLogger(w, c.LogFormat, level)
+}
+
+// App is a composed IdP, listening but not yet serving.
+type App struct {
+	cfg     Config
+	logger  *slog.Logger
+	metrics *metrics.Set
+	db      *sqlite.Store
+	issuer  *issuer.Issuer
+	log     *auditlog.Log
+	clients *clientauth.Authenticator
+	reg     *registry.Service
+	revoked *revocation.Service
+	policy  *policy.Holder
+	api     *httpapi.API
+	main    *httpx.Listener
+	admin   *httpx.Listener // nil on loopback: main serves metrics then
+}
+
+// New opens the store and the keys, composes everything and listens.
+func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &App{cfg: cfg, logger: o.Logger, metrics: metrics.NewSet()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if err := a.listen(); err != nil {
+		return nil, err
+	}
+	if err := a.open(ctx, o.Now); err != nil {
+		return nil, err
+	}
+	return a, a.compose(ctx, o.Now)
+}
+
+// listen comes first: a port that is taken must not touch the data, and
+// with port 0 the issuer follows from what was given.
+func (a *App) listen() (err error) {
+	limits := httpx.ListenOptions{MaxPerAddress: maxPerAddress, Exempt: a.cfg.TrustedProxies}
+	if a.cfg.Loopback() {
+		limits.MaxPerAddress = 0
+	}
+	if a.main, err = httpx.Listen(a.cfg.Addr, limits); err != nil {
+		return fmt.Errorf("listen on addr: %w", err)
+	}
+	if a.cfg.Issuer == "" {
+		a.cfg.Issuer = "http://" + a.main.Addr().String()
+	}
+	if !a.cfg.Loopback() {
+		if a.admin, err = httpx.Listen(a.cfg.AdminAddr, httpx.ListenOptions{}); err != nil {
+			return fmt.Errorf("listen on admin_addr: %w", err)
+		}
+	}
+	return nil
+}
+
+const maxPerAddress = 1024 // open connections of one client address
+
+// open opens what lies on disk.
+func (a *App) open(ctx context.Context, now idp.Clock) error {
+	sealer, db, err := openData(ctx, a.cfg)
+	if err != nil {
+		return err
+	}
+	a.db = db
+	if a.issuer, err = issuer.Open(ctx, db, sealer, now); err != nil {
+		return err
+	}
+	a.issuer.Instrument(a.metrics)
+	origin, err := logOrigin(a.cfg.Issuer)
+	if err != nil {
+		return err
+	}
+	key, err := auditlog.OpenCheckpointKey(ctx, db, sealer, origin, now)
+	if err != nil {
+		return err
+	}
+	a.log = auditlog.New(db, key, auditlog.Options{Now: now, Logger: a.logger, Metrics: a.metrics, CheckpointFile: a.cfg.CheckpointPath()})
+	return nil
+}
+
+// logOrigin names the log: the issuer without its scheme (C2SP tlog-checkpoint).
+func logOrigin(issuer string) (string, error) {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return "", fmt.Errorf("issuer: %w", err)
+	}
+	return u.Host + u.Path + "/audit", nil
+}
+
+// openData makes the folder on first use and opens the master key and the store.
+func openData(ctx context.Context, cfg Config) (*issuer.Sealer, *sqlite.Store, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("data folder: %w", err)
+	}
+	master, err := issuer.LoadMasterKey(cfg.MasterKey, cfg.MasterKeyPath())
+	if err != nil {
+		return nil, nil, err
+	}
+	sealer, err := issuer.NewSealer(master)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := sqlite.Open(ctx, cfg.StorePath())
+	if err != nil {
+		return nil, nil, err
+	}
+	return sealer, db, nil
+}
+
+func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
+	hasher, err := clientauth.NewBcrypt(a.cfg.BcryptCost)
+	if err != nil {
+		return err
+	}
+	a.clients, err = clientauth.New(clientauth.Options{DB: a.db, Hasher: hasher, Now: now, Metrics: a.metrics})
+	if err != nil {
+		return err
+	}
+	a.reg = registry.New(registry.Options{DB: a.db, Log: a.log, Hasher: a.clients.Hasher(), Limits: a.cfg.limits(), Now: now})
+	a.revoked, err = revocation.Open(ctx, revocation.Options{
+		DB: a.db, Log: a.log, Keys: a.issuer.Keys(), Signer: a.issuer, Issuer: a.cfg.Issuer, Now: now,
+	})
+	if err != nil {
+		return err
+	}
+	if a.policy, err = policy.NewHolder(ctx, a.policyFolder(), policy.Options{Now: now}); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	a.policyMetrics()
+	audiences := grants.Audiences{Issuer: a.cfg.Issuer, Default: a.cfg.DefaultResource, Allowed: a.cfg.Resources}
+	handler := grants.New(grants.Options{
+		Issuer: a.cfg.Issuer, TTL: a.cfg.TokenTTL, Limits: a.cfg.limits(), Authenticator: a.clients, Minter: a.issuer, Log: a.log,
+		Grants: []grants.Grant{grants.ClientCredentials{Audiences: audiences}}, Now: now,
+	})
+	a.api = httpapi.New(httpapi.Options{
+		Issuer: a.cfg.Issuer, DB: a.db, Registry: a.reg, Revocation: a.revoked, Log: a.log, Grants: handler, Clients: a.clients,
+		Keys: a.issuer, Policy: a.policy, TrustedProxies: a.cfg.TrustedProxies, Checks: a.checks(),
+		ServeMetrics: a.admin == nil, Metrics: a.metrics, Logger: a.logger, Version: obs.ReadBuild().String(), Now: now,
+		Limiter: ratelimit.New(ratelimit.Options{Limit: a.cfg.LimitsRequestsPerMinute, Now: now}),
+	})
+	return nil
+}
+
+func (a *App) policyFolder() fs.FS {
+	if a.cfg.PolicyDir == "" {
+		return policies.Files
+	}
+	return os.DirFS(a.cfg.PolicyDir)
+}
+
+func (a *App) policyMetrics() {
+	a.metrics.NewGauge("agentidp_policy_reload_failing", func() float64 {
+		if a.policy.Status().LastError != nil {
+			return 1
+		}
+		return 0
+	})
+	a.metrics.NewGauge("agentidp_policy_epoch", func() float64 { return float64(a.policy.Status().Epoch) })
+}
+
+// checks are what /health asks.
+func (a *App) checks() []httpapi.Check {
+	return []httpapi.Check{
+		{Name: "store", Critical: true, Backend: "sqlite", Run: a.db.Ping},
+		{Name: "audit", Critical: true, Run: a.log.Ready},
+		{Name: "signingKey", Critical: true, Backend: a.issuer.Backend(), Run: func(context.Context) error { return a.issuer.Ready() }},
+		{Name: "policy", Run: func(context.Context) error { return a.policy.Status().LastError }},
+	}
+}
+
+// Issuer is the issuer in effect.
+func (a *App) Issuer() string { return a.cfg.Issuer }
+
+// Addr is where the API listens.
+func (a *App) Addr() net.Addr { return a.main.Addr() }
+
+// Reload reads the policy again. When it does not compile or fails its tests,
+// the old one stays, which the log, a gauge and /health say.
+func (a *App) Reload(ctx context.Context) {
+	if err := a.policy.Reload(ctx, a.policyFolder()); err != nil {
+		a.logger.ErrorContext(ctx, "policy not reloaded, the old one stays", "error", err)
+		return
+	}
+	status := a.policy.Status()
+	event := idp.Event{
+		OrganizationID: idp.OperatorOrganization, Action: idp.ActionPolicyReloaded, Outcome: idp.Success,
+		Metadata: map[string]any{"revision": status.Revision},
+	}
+	if err := a.log.Append(ctx, event); err != nil {
+		a.logger.ErrorContext(ctx, "policy reload not audited", "error", err)
+	}
+	a.logger.InfoContext(ctx, "policy reloaded", "revision", status.Revision)
+}
+
+// Close lets go of listeners and store. After Run it does nothing more.
+func (a *App) Close() error {
+	var errs []error
+	for _, listener := range []*httpx.Listener{a.main, a.admin} {
+		if listener != nil {
+			if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if a.clients != nil {
+		a.clients.Close()
+		a.clients = nil
+	}
+	if a.db != nil {
+		errs = append(errs, a.db.Close())
+		a.db = nil
+	}
+	return errors.Join(errs...)
+}
+
+// background runs tasks until their context ends and collects their errors.
+type background struct {
+	group sync.WaitGroup
+	mu    sync.Mutex // guards errs
+	errs  []error
+}
+
+func (b *background) run(task func() error) {
+	b.group.Go(func() {
+		if err := task(); err != nil {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.errs = append(b.errs, err)
+		}
+	})
+}
+
+func (b *background) wait() error {
+	b.group.Wait()
+	return errors.Join(b.errs...)
+}

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/idp/internal/app"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+)
+
+func (p Process) audit() *cobra.Command {
+	return group("audit", "The audit log", p.auditVerify())
+}
+
+var errInvalidLog = errors.New("the audit log is NOT valid")
+
+func (p Process) auditVerify() *cobra.Command {
+	var files []string
+	cmd := offline(p.command("verify", "Recompute the audit log and hold it against what was signed", `Verify recomputes the whole Merkle tree from the events and compares it with the stored tree, with
+every signed checkpoint in the store, with the copy in the data folder and with the
+checkpoints given. It names the first bad event. Exit status 0: valid, 1: not valid.
+
+The checkpoint copy in the data folder belongs to the same machine. Give one that was
+kept elsewhere (GET /api/v1/audit/checkpoint) to be sure of a log that was cut or
+rewritten together with everything beside it.`,
+		func(cmd *cobra.Command, cfg app.Config) error {
+			checkpoints, err := readCheckpoints(cfg, files)
+			if err != nil {
+				return err
+			}
+			store, err := app.OpenOffline(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			report, err := store.Verify(cmd.Context(), auditlog.VerifyOptions{Checkpoints: checkpoints, Progress: func(events int64) {
+				if events%100_000 == 0 {
+					fmt.Fprintf(p.Stderr, "%d events\n", events)
+				}
+			}})
+			if err != nil {
+				return err
+			}
+			return p.printReport(report)
+		}))
+	cmd.Flags().StringArrayVar(&files, "checkpoint", nil, "file with a signed checkpoint kept elsewhere; may be repeated")
+	return cmd
+}
+
+// readCheckpoints reads the files given and, if there is one, the copy in the data folder.
+func readCheckpoints(cfg app.Config, files []string) ([][]byte, error) {
+	var checkpoints [][]byte
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
+		}
+		checkpoints = append(checkpoints, content)
+	}
+	content, err := os.ReadFile(cfg.CheckpointPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return checkpoints, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	return append(checkpoints, content), nil
+}
+
+func (p Process) printReport(r auditlog.Report) error {
+	if r.Problem != nil {
+		where := fmt.Sprintf("event %d", r.Problem.Sequence)
+		if r.Problem.EventID != "" {
+			where += " (" + r.Problem.EventID + ")"
+		}
+		fmt.Fprintf(p.Stdout, "NOT VALID at %s: %s\n", where, r.Problem.What)
+		return errInvalidLog
+	}
+	_, err := fmt.Fprintf(p.Stdout, "valid: %d events, root %s, %d signed checkpoints agree\nverifier key: %s\n", r.Events, r.Root, r.Checkpoints, r.VerifierKey)
+	return err
+}

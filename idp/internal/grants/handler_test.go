@@ -1,0 +1,361 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/capability"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const issuer = "https://idp.example"
+
+var now = time.Date(2026, 11, 30, 23, 59, 0, 0, time.UTC)
+
+// world is every collaborator of a handler, with a switch for each failure.
+type world struct {
+	mu       sync.Mutex
+	gates    []store.Gate // one per authentication; the last stays
+	authErr  error
+	verdicts []store.AdmissionResult // one per admission; Admitted when used up
+	admitErr error
+	mintErr  error
+	auditErr error
+	hold     chan struct{} // when set, minting waits for it or for ctx
+
+	attempts   []clientauth.Attempt
+	admissions []store.Admission
+	admitted   []idp.Event
+	appended   []idp.Event
+	refused    []idp.Event
+	minted     []token.Claims
+}
+
+func (w *world) Authenticate(_ context.Context, a clientauth.Attempt) (store.Gate, error) {
+	w.attempts = append(w.attempts, a)
+	gate := w.gates[0]
+	if len(w.gates) > 1 {
+		w.gates = w.gates[1:]
+	}
+	return gate, w.authErr
+}
+
+func (w *world) ActiveKID() string { return "kid-1" }
+
+func (w *world) Mint(ctx context.Context, c token.Claims) (string, error) {
+	if w.hold != nil {
+		select {
+		case <-w.hold:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.minted = append(w.minted, c)
+	return "signed." + c.JTI, w.mintErr
+}
+
+func (w *world) Admit(_ context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error) {
+	w.admissions = append(w.admissions, a)
+	verdict := store.Admitted
+	if len(w.verdicts) > 0 {
+		verdict, w.verdicts = w.verdicts[0], w.verdicts[1:]
+	}
+	if verdict == store.Admitted && w.admitErr == nil {
+		w.admitted = append(w.admitted, e)
+	}
+	return verdict, w.admitErr
+}
+
+func (w *world) Append(_ context.Context, events ...idp.Event) error {
+	w.appended = append(w.appended, events...)
+	return w.auditErr
+}
+
+func (w *world) Refuse(_ context.Context, e idp.Event) error {
+	w.refused = append(w.refused, e)
+	return w.auditErr
+}
+
+func gate() store.Gate {
+	return store.Gate{
+		Credential:   idp.Credential{ClientID: "id", Version: 7, Epoch: 3},
+		Agent:        idp.Agent{ID: "agent", OrganizationID: "acme", Status: idp.Active, Epoch: 2, Capabilities: capability.Set{"notes:*", "tasks:read"}},
+		Organization: idp.Organization{ID: "acme", Plan: idp.PlanFree, Epoch: 1},
+	}
+}
+
+func newWorld() (*world, *Handler) {
+	w := &world{gates: []store.Gate{gate()}}
+	return w, New(Options{
+		Issuer: issuer, TTL: time.Hour, Limits: idp.Limits{TokensPerMonth: 10}, Authenticator: w, Minter: w, Log: w,
+		Grants: []Grant{ClientCredentials{Audiences: Audiences{Issuer: issuer, Allowed: []string{"https://a.example", "https://b.example"}}}},
+		Now:    func() time.Time { return now },
+	})
+}
+
+func request(more string) Wire {
+	return form("grant_type=client_credentials"+more, basic("id", "secret"))
+}
+
+func TestIssue(t *testing.T) {
+	w, h := newWorld()
+	caller := &Caller{Origin: idp.Origin{IPAddress: "192.0.2.1", RequestID: "r"}, Gone: func() bool { return false }}
+	issued, err := h.Issue(t.Context(), request("&scope=tasks:read+notes:read&resource=https://b.example&resource=https://a.example"), caller)
+	require.NoError(t, err)
+	claims := w.minted[0]
+	require.NotEmpty(t, claims.JTI)
+	require.Equal(t, token.Claims{
+		Issuer: issuer, Subject: "agent", Audience: []string{"https://b.example", "https://a.example"}, ClientID: "id",
+		Scope: "notes:read tasks:read", IssuedAt: now.Unix(), ExpiresAt: now.Unix() + 3600, JTI: claims.JTI,
+		Organization: "acme", Rev: [3]int64{1, 2, 3}, KID: "kid-1",
+	}, claims)
+	require.Equal(t, Issued{AccessToken: "signed." + claims.JTI, ExpiresIn: 3600, Scope: "notes:read tasks:read"}, issued)
+	require.Equal(t, store.Admission{ClientID: "id", AgentID: "agent", Rev: idp.Rev{Organization: 1, Agent: 2, Credential: 3}, CredentialVersion: 7, At: now, MonthlyLimit: 10}, w.admissions[0])
+	require.Equal(t, []idp.Event{{
+		OrganizationID: "acme", AgentID: "agent", Action: idp.ActionTokenIssued, Outcome: idp.Success, Origin: caller.Origin,
+		Metadata: map[string]any{"jti": claims.JTI, "scope": claims.Scope, "aud": claims.Audience, "exp": claims.ExpiresAt, "kid": "kid-1", "clientId": "id"},
+	}}, w.admitted)
+	require.Equal(t, "secret", w.attempts[0].Secret)
+	require.NotNil(t, w.attempts[0].Gone)
+	require.Equal(t, []string{"id", "agent", "acme", claims.JTI}, []string{caller.ClientID, caller.AgentID, caller.OrganizationID, caller.JTI})
+	require.Empty(t, w.refused)
+	require.Empty(t, w.appended)
+	require.Equal(t, []string{"client_credentials"}, h.Types())
+}
+
+func TestScopeAndAudience(t *testing.T) {
+	for _, fact := range []struct{ more, scope, audience string }{
+		{"", "notes:* tasks:read", issuer},
+		{"&scope=&resource=", "notes:* tasks:read", issuer},
+		{"&scope=notes:write", "notes:write", issuer},
+		{"&scope=notes:*", "notes:*", issuer},
+		{"&resource=" + issuer, "notes:* tasks:read", issuer},
+		{"&resource=https://a.example&resource=https://a.example", "notes:* tasks:read", "https://a.example"},
+	} {
+		w, h := newWorld()
+		issued, err := h.Issue(t.Context(), request(fact.more), &Caller{})
+		require.NoError(t, err, fact.more)
+		require.Equal(t, fact.scope, issued.Scope, fact.more)
+		require.Equal(t, []string{fact.audience}, w.minted[0].Audience, fact.more)
+	}
+}
+
+func TestDefaultAudience(t *testing.T) {
+	open := Audiences{Issuer: issuer, Default: "https://api.example"}
+	got, err := open.For(nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"https://api.example"}, got)
+	got, err = open.For([]string{"https://anything.example"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"https://anything.example"}, got, "without a list every resource is good")
+}
+
+func TestAgentWithoutCapabilities(t *testing.T) {
+	w, h := newWorld()
+	w.gates[0].Agent.Capabilities = nil
+	issued, err := h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err)
+	require.Empty(t, issued.Scope)
+}
+
+// Refusals before authentication are folded, those after are events of their own.
+func TestRefusals(t *testing.T) {
+	var long capability.Set
+	for range 60 {
+		long = append(long, capability.Capability(strings.Repeat("x", 100)+":y"))
+	}
+	for _, fact := range []struct {
+		name   string
+		wire   Wire
+		change func(*world)
+		code   apierr.Code
+		reason string
+		before bool
+	}{
+		{"malformed", form("grant_type=client_credentials&grant_type=x", basic("id", "s")), nil, apierr.InvalidRequest, "repeated_parameter", true},
+		{"other grant", form("grant_type=password", basic("id", "s")), nil, apierr.UnsupportedGrantType, "unsupported_grant_type", true},
+		{"grant in another case", form("grant_type=Client_Credentials", basic("id", "s")), nil, apierr.UnsupportedGrantType, "unsupported_grant_type", true},
+		{"no credentials", form("grant_type=client_credentials&client_id=id"), nil, apierr.InvalidClient, "no_credentials", true},
+		{"wrong secret", request(""), func(w *world) { w.authErr = InvalidClient("secret_wrong") }, apierr.InvalidClient, "secret_wrong", true},
+		{"suspended", request(""), func(w *world) { w.gates[0].Agent.Status = idp.Suspended }, apierr.UnauthorizedClient, "agent_suspended", false},
+		{"scope beyond", request("&scope=tasks:write"), nil, apierr.InvalidScope, "scope_not_covered", false},
+		{"scope partly beyond is not narrowed", request("&scope=tasks:read+tasks:write"), nil, apierr.InvalidScope, "scope_not_covered", false},
+		{"wildcard beyond", request("&scope=tasks:*"), nil, apierr.InvalidScope, "scope_not_covered", false},
+		{"resource unlisted", request("&resource=https://c.example"), nil, apierr.InvalidTarget, "resource_not_allowed", false},
+		{"resource compared byte for byte", request("&resource=https://A.example"), nil, apierr.InvalidTarget, "resource_not_allowed", false},
+		{"issuer combined", request("&resource=https://a.example&resource=" + issuer), nil, apierr.InvalidTarget, "issuer_combined", false},
+		{"too long a token", request(""), func(w *world) { w.gates[0].Agent.Capabilities = long }, apierr.InvalidScope, "token_too_long", false},
+		{"quota", request(""), func(w *world) { w.verdicts = []store.AdmissionResult{store.QuotaExceeded} }, apierr.QuotaExceeded, "quota_exceeded", false},
+	} {
+		t.Run(fact.name, func(t *testing.T) {
+			w, h := newWorld()
+			if fact.change != nil {
+				fact.change(w)
+			}
+			caller := &Caller{Origin: idp.Origin{IPAddress: "192.0.2.1"}}
+			issued, err := h.Issue(t.Context(), fact.wire, caller)
+			refusal(t, err, fact.code, fact.reason)
+			require.Zero(t, issued)
+			require.Empty(t, w.admitted)
+			events, others := w.appended, w.refused
+			if fact.before {
+				events, others = w.refused, w.appended
+			}
+			require.Len(t, events, 1)
+			require.Empty(t, others)
+			event := events[0]
+			require.Equal(t, idp.ActionTokenRefused, event.Action)
+			require.Equal(t, idp.Denied, event.Outcome)
+			require.Equal(t, fact.reason, event.Reason)
+			require.Equal(t, caller.Origin, event.Origin)
+			require.Equal(t, map[string]any{"clientId": "id"}, event.Metadata)
+			want := "acme"
+			if caller.OrganizationID == "" {
+				want = idp.OperatorOrganization
+			}
+			require.Equal(t, want, event.OrganizationID)
+
+			w.auditErr = apierr.New(apierr.AuditUnavailable, "no audit")
+			_, err = h.Issue(t.Context(), fact.wire, &Caller{})
+			if fact.reason == "quota_exceeded" { // the verdict was used up: this one is admitted
+				require.NoError(t, err)
+				return
+			}
+			require.True(t, apierr.Is(err, apierr.AuditUnavailable), "a refusal that cannot be recorded is a 503")
+		})
+	}
+}
+
+func TestClaimedIDsInTheLog(t *testing.T) {
+	for _, id := range []string{"", "a b", "a\nb", "é", strings.Repeat("x", maxClaimedID+1)} {
+		w, h := newWorld()
+		_, err := h.Issue(t.Context(), form("grant_type=x", basic("id", "s")), &Caller{})
+		require.Error(t, err)
+		require.NotEmpty(t, w.refused[0].Metadata)
+		require.Empty(t, h.refused(&Caller{ClientID: id}, idp.Denied, "x").Metadata, "%q", id)
+	}
+}
+
+func TestQuotaWaitsForTheNextMonth(t *testing.T) {
+	w, h := newWorld()
+	w.verdicts = []store.AdmissionResult{store.QuotaExceeded}
+	_, err := h.Issue(t.Context(), request(""), &Caller{})
+	require.Equal(t, time.Minute, apierr.From(err).RetryAfter)
+
+	w.gates[0].Organization.Plan = idp.PlanCustom
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err)
+	require.Zero(t, w.admissions[1].MonthlyLimit, "the custom plan has no quota")
+}
+
+// What changed between authentication and admission is asked again, secret included.
+func TestGateChanged(t *testing.T) {
+	w, h := newWorld()
+	w.verdicts = []store.AdmissionResult{store.GateChanged, store.GateChanged}
+	issued, err := h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err)
+	require.Len(t, w.attempts, 3)
+	require.Len(t, w.admitted, 1)
+	require.Equal(t, "signed."+w.admitted[0].Metadata["jti"].(string), issued.AccessToken, "the token is the admitted one")
+
+	w, h = newWorld()
+	w.verdicts = []store.AdmissionResult{store.GateChanged, store.GateChanged, store.GateChanged}
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	refusal(t, err, apierr.Overloaded, "gate_unstable")
+	require.Positive(t, apierr.From(err).RetryAfter)
+	require.Empty(t, w.admitted)
+
+	w, h = newWorld()
+	suspended := gate()
+	suspended.Agent.Status = idp.Suspended
+	w.gates, w.verdicts = append(w.gates, suspended), []store.AdmissionResult{store.GateChanged}
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	refusal(t, err, apierr.UnauthorizedClient, "agent_suspended")
+}
+
+// No event, no token: and what could not be signed is taken back in the log.
+func TestFailures(t *testing.T) {
+	unavailable := apierr.New(apierr.AuditUnavailable, "no audit").WithReason("audit_unavailable")
+	w, h := newWorld()
+	w.admitErr = unavailable
+	issued, err := h.Issue(t.Context(), request(""), &Caller{})
+	require.ErrorIs(t, err, unavailable)
+	require.Zero(t, issued)
+
+	for _, code := range []apierr.Code{apierr.StoreUnavailable, apierr.Overloaded} {
+		w, h = newWorld()
+		w.authErr = apierr.New(code, "not now")
+		_, err = h.Issue(t.Context(), request(""), &Caller{})
+		require.True(t, apierr.Is(err, code))
+		require.Empty(t, w.refused, "what is not the caller's doing is no refusal")
+	}
+
+	w, h = newWorld()
+	w.mintErr = errors.New("the signer broke")
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	require.Equal(t, apierr.Internal, apierr.From(err).Code)
+	require.Equal(t, idp.Failure, w.appended[0].Outcome)
+	require.Equal(t, "not_signed", w.appended[0].Reason)
+	require.Equal(t, w.admitted[0].Metadata["jti"], w.appended[0].Metadata["jti"])
+
+	w.auditErr = unavailable
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	require.ErrorIs(t, err, unavailable)
+}
+
+// A signature for a token that is not admitted is given up.
+func TestMintingStopsWithoutAdmission(t *testing.T) {
+	w, h := newWorld()
+	w.hold = make(chan struct{})
+	w.verdicts = []store.AdmissionResult{store.QuotaExceeded}
+	_, err := h.Issue(t.Context(), request(""), &Caller{})
+	refusal(t, err, apierr.QuotaExceeded, "quota_exceeded")
+	require.Empty(t, w.minted)
+}
+
+// Who is turned away for load is neither counted nor recorded as issued.
+func TestMintingIsBounded(t *testing.T) {
+	w, h := newWorld()
+	for range cap(h.minting) {
+		h.minting <- struct{}{}
+	}
+	_, err := h.Issue(t.Context(), request(""), &Caller{})
+	refusal(t, err, apierr.Overloaded, "minting_full")
+	require.Empty(t, w.admissions)
+	<-h.minting
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err)
+	require.Len(t, h.minting, cap(h.minting)-1, "the place is given back")
+}
+
+func TestDistinctIdentifiers(t *testing.T) {
+	_, h := newWorld()
+	seen := map[string]bool{}
+	for range 100 {
+		caller := &Caller{}
+		_, err := h.Issue(t.Context(), request(""), caller)
+		require.NoError(t, err)
+		require.False(t, seen[caller.JTI])
+		seen[caller.JTI] = true
+	}
+	require.Len(t, seen, 100)
+}
+
+func TestTheClockIsOptional(t *testing.T) {
+	require.WithinDuration(t, time.Now(), New(Options{}).options.Now(), time.Minute)
+}

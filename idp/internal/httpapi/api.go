@@ -1,0 +1,183 @@
+// Package httpapi is the IdP's HTTP edge: one route table, one pipeline that
+// every request passes, one file for each resource. It turns requests into
+// calls of the use cases and their errors into answers, and decides nothing else.
+package httpapi
+
+import (
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/grants"
+	"github.com/sentryagent/agentidp/idp/internal/issuer"
+	"github.com/sentryagent/agentidp/idp/internal/ratelimit"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
+	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// Options are the collaborators of an API. Those without a default are required.
+type Options struct {
+	Issuer     string // the issuer identifier; its path, if any, is where the API is mounted as well
+	DB         store.DB
+	Registry   *registry.Service
+	Revocation *revocation.Service
+	Log        *auditlog.Log
+	Grants     *grants.Handler
+	Clients    *clientauth.Authenticator
+	Keys       *issuer.Issuer
+	Policy     *policy.Holder
+
+	Limiter        *ratelimit.Limiter // by client address; nil: no limit
+	TrustedProxies []netip.Prefix     // whose X-Forwarded-For counts; default none
+	Checks         []Check            // what /health asks, in order
+	MaxPolls       int                // of the revocation feed waiting at once; default 4096
+	MaxTokenTTL    time.Duration      // longest life of a token that is accepted here; default 1 h
+	ServeMetrics   bool               // answer /metrics here; else 404
+	Metrics        *metrics.Set       // default: a set nobody reads
+	Logger         *slog.Logger       // default slog.Default
+	Version        string
+	Now            idp.Clock // default time.Now
+}
+
+// API answers the IdP's requests. It is safe for concurrent use.
+type API struct {
+	Options
+	router    *router.Router
+	methods   []string // that any route has
+	verifier  *token.Verifier
+	polls     chan struct{} // one element for each waiting poll
+	stopping  chan struct{} // closed by Stop
+	stop      sync.Once
+	health    health
+	documents documents
+	observe   *observer
+	unmatched *Route // what 404 and 405 are counted and logged under
+}
+
+const (
+	defaultMaxPolls = 4096
+	leeway          = 5 * time.Second // between replicas' clocks
+)
+
+// New makes an API. It panics when the route table contradicts itself.
+func New(o Options) *API {
+	o = withDefaults(o)
+	a := &API{
+		Options: o,
+		router:  router.New(),
+		verifier: &token.Verifier{
+			Issuer: o.Issuer, Audience: o.Issuer, Keys: o.Keys.Keys(), MaxLifetime: o.MaxTokenTTL, Leeway: leeway, Now: o.Now,
+		},
+		polls:     make(chan struct{}, o.MaxPolls),
+		stopping:  make(chan struct{}),
+		documents: newDocuments(o.Issuer, o.Grants.Types()),
+		observe:   newObserver(o.Metrics),
+		unmatched: &Route{OperationID: "none", Path: prefix + "/", Capability: policy.Public, access: byAnyone, handle: (*API).noRoute},
+	}
+	o.Metrics.NewGauge("agentidp_feed_polls", func() float64 { return float64(len(a.polls)) })
+	a.mount()
+	return a
+}
+
+func withDefaults(o Options) Options {
+	if o.MaxPolls <= 0 {
+		o.MaxPolls = defaultMaxPolls
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.NewSet()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// mount puts every route at the root, for a proxy in front that strips the
+// issuer's path, and below the issuer's path, for none. Of the two metadata
+// documents, the issuer's path follows the well-known name (RFC 8414 section 3.1).
+func (a *API) mount() {
+	r := a.router
+	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleMethodNotAllowed, r.HandleOPTIONS = false, false, false, false
+	r.NotFound = a.serve(a.unmatched, "")
+	a.observe.add(a.unmatched.OperationID)
+	base := issuerPath(a.Issuer)
+	for _, route := range Routes() {
+		a.observe.add(route.OperationID)
+		a.handle(&route, route.Path, "")
+		if base == "" {
+			continue
+		}
+		a.handle(&route, base+route.Path, base)
+		if route.Path == pathMetadata || route.Path == pathOpenID {
+			a.handle(&route, route.Path+base, "")
+		}
+	}
+}
+
+// handle serves a path, which begins with base where the document's do not.
+func (a *API) handle(route *Route, path, base string) {
+	methods := []string{route.Method}
+	if route.Method == fasthttp.MethodGet {
+		methods = append(methods, fasthttp.MethodHead)
+	}
+	for _, method := range methods {
+		a.router.Handle(method, path, a.serve(route, base))
+		if !slices.Contains(a.methods, method) {
+			a.methods = append(a.methods, method)
+			slices.Sort(a.methods)
+		}
+	}
+}
+
+// issuerPath is the path of the issuer identifier, without a trailing slash.
+func issuerPath(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(u.EscapedPath(), "/")
+}
+
+// Handler serves one request.
+func (a *API) Handler(http *fasthttp.RequestCtx) { a.router.Handler(http) }
+
+// Limit is how many bytes the server should read of a request's body.
+func (a *API) Limit(header *fasthttp.RequestHeader) int {
+	path, _, _ := strings.Cut(string(header.RequestURI()), "?")
+	if strings.HasSuffix(path, pathDecisions) {
+		return decisionBody.limit
+	}
+	return jsonBody.limit
+}
+
+// Refuse answers what the server refused before any route saw it: malformed,
+// too large or too slow requests.
+func (a *API) Refuse(http *fasthttp.RequestCtx, refusal *apierr.Error) {
+	c := a.open(http, a.unmatched, "")
+	c.failure = refusal
+	c.render(refusal)
+	a.observe.count(a.unmatched.OperationID, http.Response.StatusCode())
+	a.logLine(c, 0)
+}
+
+// Stop ends waiting polls with an empty page, now and later, so that they do
+// not hold up the server's shutdown.
+func (a *API) Stop() { a.stop.Do(func() { close(a.stopping) }) }

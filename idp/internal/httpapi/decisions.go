@@ -1,0 +1,52 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/shared/apierr"
+)
+
+// sidecar is what a sidecar says about itself in request headers.
+type sidecar struct {
+	id, version, policyRevision string
+}
+
+const maxLabel = 128
+
+// sidecar reads the X-Sidecar fields. The id may be absent unless it is needed.
+func (c *call) sidecar(needed bool) (sidecar, error) {
+	var broken []apierr.Field
+	s := sidecar{id: c.header("X-Sidecar-Id"), version: c.header("X-Sidecar-Version"), policyRevision: c.header("X-Sidecar-Policy-Revision")}
+	if (s.id != "" || needed) && !isUUID(s.id) {
+		broken = append(broken, apierr.Field{Field: "X-Sidecar-Id", Rule: ruleUUID})
+	}
+	for name, value := range map[string]string{"X-Sidecar-Version": s.version, "X-Sidecar-Policy-Revision": s.policyRevision} {
+		if value != "" && !visible(value, maxLabel) {
+			broken = append(broken, apierr.Field{Field: name, Rule: "must be at most 128 visible ASCII characters"})
+		}
+	}
+	if broken != nil {
+		return sidecar{}, apierr.Invalid(broken...)
+	}
+	return s, nil
+}
+
+// ingestDecisions takes a batch into the log of the sidecar's organization.
+func (a *API) ingestDecisions(ctx context.Context, c *call) error {
+	if err := c.noQuery(); err != nil {
+		return err
+	}
+	s, err := c.sidecar(true)
+	if err != nil {
+		return err
+	}
+	ingested, err := a.Log.Ingest(ctx, auditlog.Stream{
+		SidecarID: s.id, AgentID: c.agentID, OrganizationID: c.organizationID, Version: s.version, PolicyRevision: s.policyRevision,
+	}, c.body)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, ingested)
+}

@@ -1,0 +1,123 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/feed"
+)
+
+// getRevocations is the feed. A poll ends with news, after its wait, at the
+// server's shutdown, or when the caller left.
+func (a *API) getRevocations(ctx context.Context, c *call) error {
+	q := c.query()
+	after, wait := q.text("after"), time.Duration(q.integer("wait", 0, feed.MaxWait, 0))*time.Second
+	if err := q.done(); err != nil {
+		return err
+	}
+	s, err := c.sidecar(false)
+	if err != nil {
+		return err
+	}
+	if err := a.seen(ctx, c, s, after); err != nil {
+		return err
+	}
+	var result revocation.Result
+	if wait == 0 {
+		result, err = a.Revocation.Poll(ctx, after, 0)
+	} else {
+		result, err = a.wait(ctx, c, after, wait)
+	}
+	if err != nil {
+		return err
+	}
+	if result.Page == nil {
+		c.write(http.StatusOK, feed.SnapshotMediaType, []byte(result.Snapshot))
+		return nil
+	}
+	return c.answer(http.StatusOK, result.Page)
+}
+
+// probeEvery is how often a waiting poll looks whether anybody still waits.
+const probeEvery = time.Second
+
+// wait polls in one of a bounded number of places.
+func (a *API) wait(ctx context.Context, c *call, after string, wait time.Duration) (revocation.Result, error) {
+	select {
+	case a.polls <- struct{}{}:
+		defer func() { <-a.polls }()
+	default:
+		return revocation.Result{}, apierr.New(apierr.Overloaded, "too many polls are waiting").WithReason("polls_full").WithRetryAfter(time.Second)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		ticks := time.NewTicker(probeEvery)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-a.stopping:
+				cancel()
+				return
+			case <-ticks.C:
+				if c.gone() {
+					cancel()
+				}
+			}
+		}
+	}()
+	result, err := a.Revocation.Poll(ctx, after, wait)
+	cancel()
+	<-watched // it looks at the connection, which is the server's again after the answer
+	return result, err
+}
+
+type entryView struct {
+	Seq    int64  `json:"seq"`
+	Type   string `json:"type"`
+	ID     string `json:"id"`
+	Epoch  int64  `json:"epoch,omitempty"`
+	Exp    int64  `json:"exp,omitempty"`
+	Reason string `json:"reason"`
+	At     string `json:"at"`
+}
+
+func viewEntry(r idp.Revocation) entryView {
+	view := entryView{Seq: r.Seq, Type: string(r.Type), ID: r.ID, Epoch: r.Epoch, Reason: r.Reason, At: stamp(r.At)}
+	if !r.Expires.IsZero() {
+		view.Exp = r.Expires.Unix()
+	}
+	return view
+}
+
+func (a *API) createRevocation(ctx context.Context, c *call) error {
+	if err := c.noQuery(); err != nil {
+		return err
+	}
+	m, err := c.members()
+	if err != nil {
+		return err
+	}
+	in := revocation.NewRevocation{Type: or(m.text("type")), ID: or(m.text("id")), Reason: or(m.text("reason"))}
+	m.require("type", "id")
+	if err := m.done(); err != nil {
+		return err
+	}
+	actor, err := c.actor()
+	if err != nil {
+		return err
+	}
+	entry, replayed, err := a.Revocation.Create(ctx, actor, in)
+	if err != nil {
+		return err
+	}
+	c.replayed(replayed)
+	return c.answer(http.StatusCreated, viewEntry(entry))
+}

@@ -1,0 +1,130 @@
+// Package issuer owns the signing keys: how they rest, which one signs, what
+// the JWKS says, and the minting of access tokens (RFC 9068).
+package issuer
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/idp/internal/turnstile"
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/obs"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// waitingPerCore bounds the line before the signers: at about 2 ms a signature
+// its end is half a second away, past which a caller is better told to come back.
+const waitingPerCore = 256
+
+// Issuer signs with the active key and publishes every key that verifies.
+// It is safe for concurrent use.
+type Issuer struct {
+	db        store.DB
+	sealer    *Sealer
+	now       idp.Clock
+	backend   backend
+	turnstile *turnstile.Turnstile
+	durations *metrics.PrometheusHistogram // of signatures; nil until Instrument
+
+	reloading sync.Mutex // one Reload at a time
+	ring      atomic.Pointer[ring]
+}
+
+// Open loads the keys of the store. A key that does not open, or does not sign,
+// is an error; that there is none yet is not: see EnsureKey.
+func Open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock) (*Issuer, error) {
+	return open(ctx, db, sealer, now, goBackend)
+}
+
+func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b backend) (*Issuer, error) {
+	if now == nil {
+		now = time.Now
+	}
+	cores := runtime.GOMAXPROCS(0)
+	i := &Issuer{db: db, sealer: sealer, now: now, backend: b, turnstile: turnstile.New(cores, cores*waitingPerCore)}
+	if err := i.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// Instrument adds the signing metrics to a set. Call it before the first Mint.
+func (i *Issuer) Instrument(set *metrics.Set) {
+	i.durations = obs.Durations(set, "agentidp_sign_seconds")
+	set.NewGauge("agentidp_sign_queue_length", func() float64 { return float64(i.turnstile.Waiting()) })
+	set.NewGauge(obs.Name("agentidp_sign_backend_info", "backend", i.backend.name), func() float64 { return 1 })
+}
+
+// Reload reads the keys again: after a change made elsewhere, and now and then
+// so that retired keys leave the JWKS. On error everything stays as it was.
+func (i *Issuer) Reload(ctx context.Context) error {
+	i.reloading.Lock()
+	defer i.reloading.Unlock()
+	var rows []store.Key
+	err := i.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		rows, err = tx.Keys.List(ctx, store.UseToken)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read signing keys: %w", err)
+	}
+	next, err := i.build(rows, i.ring.Load())
+	if err != nil {
+		return err
+	}
+	i.ring.Store(next)
+	return nil
+}
+
+var errNoKey = errors.New("there is no active signing key")
+
+func (i *Issuer) active() (*key, error) {
+	if k := i.ring.Load().active; k != nil {
+		return k, nil
+	}
+	return nil, apierr.New(apierr.Unavailable, "tokens cannot be signed now").
+		WithReason("signing_key_missing").WithRetryAfter(time.Second).WithCause(errNoKey)
+}
+
+// Ready says why nothing can be signed; nil when it can.
+func (i *Issuer) Ready() error {
+	_, err := i.active()
+	return err
+}
+
+// JWKS is the key set document (RFC 7517 section 5) and its strong ETag. The
+// caller must not change the body.
+func (i *Issuer) JWKS() (body []byte, etag string) {
+	r := i.ring.Load()
+	return r.jwks, r.etag
+}
+
+// Keys finds the keys that verify our own tokens: what the JWKS says, now.
+func (i *Issuer) Keys() token.Keys { return currentKeys{i} }
+
+type currentKeys struct{ issuer *Issuer }
+
+func (c currentKeys) Key(kid string) (*rsa.PublicKey, error) {
+	return c.issuer.ring.Load().set.Key(kid)
+}
+
+// ActiveKID is the kid that signs; empty when there is none.
+func (i *Issuer) ActiveKID() string {
+	if k := i.ring.Load().active; k != nil {
+		return k.row.ID
+	}
+	return ""
+}
+
+// Backend names what computes the signatures.
+func (i *Issuer) Backend() string { return i.backend.name }

@@ -1,0 +1,103 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// Mint signs an access token that says exactly what c says. c.KID, when set,
+// is the key that must sign, as the audit event names it already. Claims that
+// our own verifier would refuse are an error; a token that would be longer than
+// token.MaxLength is INVALID_SCOPE; a full line of signatures is OVERLOADED.
+func (i *Issuer) Mint(ctx context.Context, c token.Claims) (string, error) {
+	k, err := i.active()
+	if err != nil {
+		return "", err
+	}
+	if c.KID != "" && c.KID != k.row.ID {
+		return "", apierr.New(apierr.Overloaded, "the signing key was just changed; try again").
+			WithReason("key_changed").WithRetryAfter(time.Second)
+	}
+	if err := c.Check(); err != nil {
+		return "", fmt.Errorf("mint: %w", err)
+	}
+	if c.ExpiresAt <= c.IssuedAt || c.NotBefore != 0 {
+		return "", errors.New("mint: exp must be after iat, and there is no nbf")
+	}
+	payload := appendClaims(make([]byte, 0, 512), &c)
+	if k.signedLength(k.header, len(payload)) > token.MaxLength {
+		return "", apierr.New(apierr.InvalidScope, "the token would be too long; ask for less scope or fewer resources").
+			WithReason("token_too_long")
+	}
+	return i.sign(ctx, k, k.header, payload)
+}
+
+// Sign makes a compact JWS of the type typ over payload as it is, such as a
+// revocation snapshot. It stands in the same line as Mint.
+func (i *Issuer) Sign(ctx context.Context, typ string, payload []byte) (string, error) {
+	if typ == "" || typ == token.Type {
+		return "", fmt.Errorf("sign: typ %q is not for documents", typ)
+	}
+	k, err := i.active()
+	if err != nil {
+		return "", err
+	}
+	return i.sign(ctx, k, headerSegment(k.row.ID, typ), payload)
+}
+
+// appendClaims writes the claims as encoding/json would write a struct of them
+// in this order; aud is a string when there is one audience.
+func appendClaims(b []byte, c *token.Claims) []byte {
+	b = appendString(append(b, `{"iss":`...), c.Issuer)
+	b = appendString(append(b, `,"sub":`...), c.Subject)
+	b = appendAudience(append(b, `,"aud":`...), c.Audience)
+	b = appendString(append(b, `,"client_id":`...), c.ClientID)
+	b = appendString(append(b, `,"scope":`...), c.Scope)
+	b = strconv.AppendInt(append(b, `,"iat":`...), c.IssuedAt, 10)
+	b = strconv.AppendInt(append(b, `,"exp":`...), c.ExpiresAt, 10)
+	b = appendString(append(b, `,"jti":`...), c.JTI)
+	b = appendString(append(b, `,"org":`...), c.Organization)
+	b = strconv.AppendInt(append(b, `,"rev":[`...), c.Rev[0], 10)
+	b = strconv.AppendInt(append(b, ','), c.Rev[1], 10)
+	b = strconv.AppendInt(append(b, ','), c.Rev[2], 10)
+	return append(b, "]}"...)
+}
+
+func appendAudience(b []byte, audience []string) []byte {
+	if len(audience) == 1 {
+		return appendString(b, audience[0])
+	}
+	b = append(b, '[')
+	for n, a := range audience {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, a)
+	}
+	return append(b, ']')
+}
+
+// appendString takes the short way for strings that stand in JSON as they are,
+// and leaves every other one to encoding/json.
+func appendString(b []byte, s string) []byte {
+	for n := range len(s) {
+		c := s[n]
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // a string always marshals
+			}
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}

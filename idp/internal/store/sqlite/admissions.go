@@ -1,0 +1,168 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+)
+
+// touchInterval is how long LastAuthAt and LastUsedAt may lag behind.
+const touchInterval = time.Minute
+
+type admissions struct{ *transaction }
+
+// standing is what admissions by one client id are judged against; only this
+// transaction can change it, so a batch reads it once per client.
+type standing struct {
+	credential    idp.Credential // ID, AgentID, Status, Version, ExpiresAt, LastUsedAt
+	agentStatus   idp.Status
+	lastAuthAt    *time.Time // shared by the credentials of one agent
+	rev           idp.Rev
+	unknownClient bool
+}
+
+// tally is what one agent has used in one month.
+type tally struct{ before, admitted int64 }
+
+type usageKey struct {
+	agentID string
+	month   int64
+}
+
+// batch is the state of one Admit call.
+type batch struct {
+	admissions
+	clients map[string]*standing
+	auth    map[string]*time.Time // LastAuthAt by agent
+	usage   map[usageKey]*tally
+}
+
+// Admit reads each client and each quota of the batch once and writes each
+// counter once, whatever the number of admissions.
+func (t admissions) Admit(ctx context.Context, asked []store.Admission) ([]store.AdmissionResult, error) {
+	if err := t.writable(); err != nil {
+		return nil, err
+	}
+	b := batch{t, make(map[string]*standing), make(map[string]*time.Time), make(map[usageKey]*tally)}
+	results := make([]store.AdmissionResult, len(asked))
+	for i := range asked {
+		var err error
+		if results[i], err = b.admit(ctx, &asked[i]); err != nil {
+			return nil, err
+		}
+	}
+	return results, b.count(ctx)
+}
+
+func (b *batch) admit(ctx context.Context, a *store.Admission) (store.AdmissionResult, error) {
+	client, err := b.client(ctx, a.ClientID)
+	if err != nil {
+		return "", err
+	}
+	if !client.admits(a) {
+		return store.GateChanged, nil
+	}
+	used, err := b.used(ctx, usageKey{a.AgentID, month(a.At)})
+	if err != nil {
+		return "", err
+	}
+	if a.MonthlyLimit > 0 && used.before+used.admitted >= int64(a.MonthlyLimit) {
+		return store.QuotaExceeded, nil
+	}
+	used.admitted++
+	return store.Admitted, b.stamp(ctx, client, idp.Time(a.At))
+}
+
+// admits reports whether nothing moved since the gate was read.
+func (s *standing) admits(a *store.Admission) bool {
+	return !s.unknownClient && s.credential.AgentID == a.AgentID && s.credential.Version == a.CredentialVersion &&
+		s.credential.Usable(a.At) && s.agentStatus == idp.Active && s.rev == a.Rev
+}
+
+const admissionStanding = `
+SELECT c.id, c.agent_id, c.status, c.version, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
+    o.epoch, a.epoch, c.epoch
+FROM credentials AS c
+JOIN agents AS a ON a.id = c.agent_id
+JOIN organizations AS o ON o.id = a.organization_id
+WHERE c.client_id = ?1`
+
+func (b *batch) client(ctx context.Context, clientID string) (*standing, error) {
+	if known, found := b.clients[clientID]; found {
+		return known, nil
+	}
+	client, err := get(ctx, b.transaction, admissionStanding, scanStanding, clientID)
+	if errors.Is(err, idp.ErrNotFound) {
+		client, err = &standing{unknownClient: true}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if shared, found := b.auth[client.credential.AgentID]; found {
+		client.lastAuthAt = shared
+	} else {
+		b.auth[client.credential.AgentID] = client.lastAuthAt
+	}
+	b.clients[clientID] = client
+	return client, nil
+}
+
+func scanStanding(r row) (*standing, error) {
+	s := &standing{lastAuthAt: new(time.Time)}
+	c := &s.credential
+	err := r.Scan(&c.ID, &c.AgentID, &c.Status, &c.Version, moment{&c.ExpiresAt}, moment{&c.LastUsedAt}, &s.agentStatus,
+		moment{s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential)
+	return s, err
+}
+
+func (b *batch) used(ctx context.Context, key usageKey) (*tally, error) {
+	if known, found := b.usage[key]; found {
+		return known, nil
+	}
+	before, err := b.number(ctx, agentTokensUsed, key.agentID, key.month)
+	if err != nil {
+		return nil, err
+	}
+	used := &tally{before: before}
+	b.usage[key] = used
+	return used, nil
+}
+
+const admissionTouchAgent = `UPDATE agents SET last_auth_at = ?2 WHERE id = ?1`
+
+const admissionTouchCredential = `UPDATE credentials SET last_used_at = ?2 WHERE id = ?1`
+
+func (b *batch) stamp(ctx context.Context, client *standing, at time.Time) error {
+	if at.Sub(*client.lastAuthAt) >= touchInterval {
+		*client.lastAuthAt = at
+		if _, err := b.exec(ctx, admissionTouchAgent, client.credential.AgentID, at.UnixMilli()); err != nil {
+			return err
+		}
+	}
+	if at.Sub(client.credential.LastUsedAt) < touchInterval {
+		return nil
+	}
+	client.credential.LastUsedAt = at
+	_, err := b.exec(ctx, admissionTouchCredential, client.credential.ID, at.UnixMilli())
+	return err
+}
+
+const admissionCount = `
+INSERT INTO token_usage (agent_id, month, tokens)
+VALUES (?1, ?2, ?3)
+ON CONFLICT (agent_id, month) DO UPDATE SET tokens = tokens + excluded.tokens`
+
+func (b *batch) count(ctx context.Context) error {
+	for key, used := range b.usage {
+		if used.admitted == 0 {
+			continue
+		}
+		if _, err := b.exec(ctx, admissionCount, key.agentID, key.month, used.admitted); err != nil {
+			return err
+		}
+	}
+	return nil
+}

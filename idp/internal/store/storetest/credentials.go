@@ -1,0 +1,134 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+)
+
+var credentialFacts = []fact{
+	{"get returns what was inserted, to its agent only", func(t *testing.T, b Backend) {
+		_, a, _ := seed(t, b.DB)
+		want := credential(a, "full")
+		want.Previous = idp.SecretHash{Scheme: "bcrypt", Encoded: "$2a$10$old"}
+		want.PreviousUntil, want.ExpiresAt = zoned.Add(time.Hour), zoned.Add(2*time.Hour)
+		want.RevokedAt, want.LastUsedAt, want.Status = zoned.Add(3*time.Hour), zoned.Add(4*time.Hour), idp.CredentialRevoked
+		insertCredentials(t, b.DB, want)
+		want.PreviousUntil, want.ExpiresAt = noon.Add(time.Hour), noon.Add(2*time.Hour)
+		want.RevokedAt, want.LastUsedAt = noon.Add(3*time.Hour), noon.Add(4*time.Hour)
+		require.Equal(t, want, getCredential(t, b.DB, a.ID, "full"))
+		for _, key := range [][2]string{{"other", "full"}, {a.ID, "none"}, {"", "full"}} {
+			absent(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) (idp.Credential, error) {
+				return tx.Credentials.Get(ctx, key[0], key[1])
+			})
+		}
+	}},
+	{"what is empty stays empty", func(t *testing.T, b Backend) {
+		_, a, want := seed(t, b.DB)
+		got := getCredential(t, b.DB, a.ID, want.ID)
+		require.Equal(t, want, got)
+		require.True(t, got.Previous.Zero())
+		require.True(t, got.ExpiresAt.IsZero())
+	}},
+	{"id and client id are taken once, byte for byte", func(t *testing.T, b Backend) {
+		_, a, first := seed(t, b.DB)
+		sameID, sameClient, upper := credential(a, first.ID), credential(a, "2"), credential(a, "3")
+		sameID.ClientID, sameClient.ClientID, upper.ClientID = "aidp_c_fresh", first.ClientID, "aidp_c_CREDENTIAL"
+		for _, c := range []idp.Credential{sameID, sameClient} {
+			refuse(t, b.DB, idp.ErrConflict, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Insert(ctx, c) })
+		}
+		insertCredentials(t, b.DB, upper)
+	}},
+	{"list is newest first with revoked ones, live without", func(t *testing.T, b Backend) {
+		_, a, first := seed(t, b.DB)
+		old, revoked, expired := credential(a, "old"), credential(a, "revoked"), credential(a, "expired")
+		old.CreatedAt = noon.Add(-time.Second)
+		revoked.CreatedAt, revoked.Status, revoked.RevokedAt = noon.Add(time.Second), idp.CredentialRevoked, noon
+		expired.ExpiresAt = noon.Add(-time.Hour)
+		insertCredentials(t, b.DB, old, revoked, expired)
+		list := func(agentID string, number, limit int) listed[idp.Credential] {
+			return read(t, b.DB, func(ctx context.Context, tx *store.Tx) (listed[idp.Credential], error) {
+				return page(tx.Credentials.List(ctx, agentID, store.Page{Number: number, Limit: limit}))
+			})
+		}
+		require.Equal(t, listed[idp.Credential]{[]idp.Credential{revoked, first, expired}, 4}, list(a.ID, 1, 3))
+		require.Equal(t, listed[idp.Credential]{[]idp.Credential{old}, 4}, list(a.ID, 2, 3))
+		require.Equal(t, listed[idp.Credential]{}, list("other", 1, 3))
+		live := read(t, b.DB, func(ctx context.Context, tx *store.Tx) ([]idp.Credential, error) {
+			return tx.Credentials.Live(ctx, a.ID)
+		})
+		require.ElementsMatch(t, []idp.Credential{first, expired, old}, live)
+	}},
+	{"update writes secrets, status, epoch and times and raises the version", func(t *testing.T, b Backend) {
+		_, a, before := seed(t, b.DB)
+		want := before
+		want.Status, want.Epoch = idp.CredentialRevoked, 9
+		want.Secret, want.Previous = idp.SecretHash{Scheme: "hmac-sha256", Encoded: "v1:x"}, before.Secret
+		want.PreviousUntil, want.ExpiresAt, want.RevokedAt = noon.Add(time.Hour), noon.Add(2*time.Hour), noon.Add(time.Minute)
+		changed := want
+		changed.ClientID, changed.AgentID, changed.CreatedAt, changed.LastUsedAt = "other", "other", noon.Add(time.Hour), noon
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, changed) })
+		want.Version = before.Version + 1
+		require.Equal(t, want, getCredential(t, b.DB, a.ID, before.ID))
+		want.Previous, want.PreviousUntil, want.ExpiresAt = idp.SecretHash{}, time.Time{}, time.Time{}
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, want) })
+		want.Version++
+		require.Equal(t, want, getCredential(t, b.DB, a.ID, before.ID))
+	}},
+	{"update of an old version conflicts, of an unknown credential is not found", func(t *testing.T, b Backend) {
+		_, a, before := seed(t, b.DB)
+		stale, unknown := before, credential(a, "none")
+		stale.Version, stale.Epoch = before.Version-1, 50
+		refuse(t, b.DB, idp.ErrConflict, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, stale) })
+		refuse(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, unknown) })
+		require.Equal(t, before, getCredential(t, b.DB, a.ID, before.ID))
+	}},
+	{"the gate is one read of credential, agent and organization", func(t *testing.T, b Backend) {
+		o, a, c := seed(t, b.DB)
+		gate := func(clientID string) store.Gate {
+			return read(t, b.DB, func(ctx context.Context, tx *store.Tx) (store.Gate, error) {
+				return tx.Credentials.Gate(ctx, clientID)
+			})
+		}
+		got := gate(c.ClientID)
+		require.Equal(t, store.Gate{Credential: c, Agent: a, Organization: o}, got)
+		require.Equal(t, idp.Rev{Organization: 3, Agent: 5, Credential: 2}, got.Rev())
+		for _, unknown := range []string{"aidp_c_none", "AIDP_C_CREDENTIAL", c.ID, ""} {
+			absent(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) (store.Gate, error) {
+				return tx.Credentials.Gate(ctx, unknown)
+			})
+		}
+	}},
+	{"the gate tells of revoked credentials and decommissioned agents too", func(t *testing.T, b Backend) {
+		_, a, c := seed(t, b.DB)
+		a.Status, c.Status = idp.Decommissioned, idp.CredentialRevoked
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.Agents.Update(ctx, a); err != nil {
+				return err
+			}
+			return tx.Credentials.Update(ctx, c)
+		})
+		got := read(t, b.DB, func(ctx context.Context, tx *store.Tx) (store.Gate, error) {
+			return tx.Credentials.Gate(ctx, c.ClientID)
+		})
+		require.Equal(t, idp.Decommissioned, got.Agent.Status)
+		require.Equal(t, idp.CredentialRevoked, got.Credential.Status)
+	}},
+}
+
+func insertCredentials(t *testing.T, db store.DB, all ...idp.Credential) {
+	t.Helper()
+	update(t, db, func(ctx context.Context, tx *store.Tx) error {
+		for _, c := range all {
+			if err := tx.Credentials.Insert(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

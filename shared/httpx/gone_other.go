@@ -1,0 +1,5 @@
+//go:build !unix
+
+package httpx
+
+func ended(uintptr) bool { return false }

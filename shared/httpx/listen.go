@@ -1,0 +1,280 @@
+package httpx
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// ListenOptions bounds what a client can hold of a listener.
+type ListenOptions struct {
+	// MaxPerAddress bounds the open connections of one address (IPv6: of one
+	// /64), 0 = no bound. Exempt addresses (trusted proxies) have none.
+	MaxPerAddress int
+	Exempt        []netip.Prefix
+
+	// WriteTimeout is how long a client may take to accept 64 KiB of an answer,
+	// default 30 s; at times half as long. There is no bound on a whole answer.
+	WriteTimeout time.Duration
+
+	TLS *tls.Config // serve TLS; reload certificates through its GetCertificate
+}
+
+const (
+	defaultWriteTimeout = 30 * time.Second
+	keepAlive           = 60 * time.Second
+	writeChunk          = 64 << 10
+	lingerTime          = 500 * time.Millisecond
+	lingerBytes         = 256 << 10
+)
+
+// Listener accepts TCP connections, counts them by address, and knows those
+// that are open.
+type Listener struct {
+	net.Listener
+	opts ListenOptions
+
+	mu      sync.Mutex
+	open    map[*conn]struct{}   // guarded by mu
+	count   map[netip.Prefix]int // guarded by mu; of open, by address prefix
+	refused atomic.Uint64
+}
+
+// Listen listens on a TCP address, with keep-alive probes each minute.
+func Listen(addr string, opts ListenOptions) (*Listener, error) {
+	config := net.ListenConfig{KeepAlive: keepAlive}
+	inner, err := config.Listen(background, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return NewListener(inner, opts), nil
+}
+
+// NewListener bounds another listener.
+func NewListener(inner net.Listener, opts ListenOptions) *Listener {
+	opts.WriteTimeout = positive(opts.WriteTimeout, defaultWriteTimeout)
+	return &Listener{Listener: inner, opts: opts, open: map[*conn]struct{}{}, count: map[netip.Prefix]int{}}
+}
+
+// Open is the number of open connections, hijacked ones included.
+func (l *Listener) Open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}
+
+// Refused counts the connections past MaxPerAddress.
+func (l *Listener) Refused() uint64 { return l.refused.Load() }
+
+// Accept implements net.Listener. Running out of file descriptors, and a
+// connection that ended before it was accepted, are waited out.
+func (l *Listener) Accept() (net.Conn, error) {
+	pause := 5 * time.Millisecond
+	for {
+		inner, err := l.Listener.Accept()
+		var passing interface{ Temporary() bool }
+		if err != nil && errors.As(err, &passing) && passing.Temporary() {
+			time.Sleep(pause)
+			pause = min(2*pause, time.Second)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		c := l.add(inner)
+		if c == nil {
+			l.refuse(inner)
+			continue
+		}
+		if l.opts.TLS != nil {
+			return tls.Server(c, l.opts.TLS), nil
+		}
+		return c, nil
+	}
+}
+
+// add counts a connection; nil if its address has too many.
+func (l *Listener) add(inner net.Conn) *conn {
+	c := &conn{Conn: inner, listener: l, since: time.Now()}
+	address := addressOf(inner.RemoteAddr())
+	if l.opts.MaxPerAddress > 0 && address.IsValid() && !within(address, l.opts.Exempt) {
+		c.from = prefixOf(address)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.from.IsValid() {
+		if l.count[c.from] >= l.opts.MaxPerAddress {
+			return nil
+		}
+		l.count[c.from]++
+	}
+	l.open[c] = struct{}{}
+	return c
+}
+
+const tooManyBody = `{"code":"RATE_LIMITED","message":"too many connections from this address","details":{}}`
+
+var tooMany = []byte("HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nRetry-After: 1\r\n" +
+	"Connection: close\r\nContent-Length: " + strconv.Itoa(len(tooManyBody)) + "\r\n\r\n" + tooManyBody)
+
+// refuse answers, if it can do so at once, and closes.
+func (l *Listener) refuse(inner net.Conn) {
+	l.refused.Add(1)
+	if l.opts.TLS == nil && inner.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+		_, _ = inner.Write(tooMany) // the client may be gone; nothing depends on it
+	}
+	_ = inner.Close() // of no use to anyone any more
+}
+
+func (l *Listener) remove(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
+	if c.from.IsValid() {
+		if l.count[c.from]--; l.count[c.from] == 0 {
+			delete(l.count, c.from)
+		}
+	}
+}
+
+// cut closes the sockets of the open connections that which selects. Their
+// servers then find them closed and let go of them.
+func (l *Listener) cut(which func(*conn) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if which(c) {
+			_ = c.Conn.Close() // closed by the other side or by us, it is closed
+		}
+	}
+}
+
+// conn is an accepted connection. Reads and writes are each of one goroutine at
+// a time; Close may come from any.
+type conn struct {
+	net.Conn
+	listener *Listener
+	from     netip.Prefix // counted under; invalid if not counted
+	since    time.Time
+	closed   atomic.Bool
+	unread   atomic.Bool // the client may still be sending what nobody will read
+	heard    atomic.Bool // the client sent a byte
+	lined    atomic.Bool // and a line break since our last write
+
+	writeUntil time.Time // write deadline; of the writing goroutine
+
+	window  time.Duration // > 0: reads are paced; of the reading goroutine
+	minimum int
+	got     int // bytes since the deadline was set
+}
+
+// NetConn gives the socket, as tls.Conn does.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+func (c *conn) Read(p []byte) (int, error) {
+	if c.window > 0 && c.got >= c.minimum {
+		c.got = 0
+		if err := c.Conn.SetReadDeadline(time.Now().Add(c.window)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.Conn.Read(p)
+	c.got += n
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	if n > 0 && !c.lined.Load() && bytes.IndexByte(p[:n], '\n') >= 0 {
+		c.lined.Store(true)
+	}
+	return n, err
+}
+
+// pace makes reads follow a Pace, from now until the next SetReadDeadline.
+func (c *conn) pace(window time.Duration, minimum int) {
+	c.window, c.minimum, c.got = window, minimum, minimum
+}
+
+// SetReadDeadline ends a pace: the server calls it before each request.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.window = 0
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline ends a pace as well: a hijacked connection has none.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.window, c.writeUntil = 0, time.Time{}
+	return c.Conn.SetDeadline(t)
+}
+
+// Write gives each chunk a deadline, so that a long answer may take long but a
+// client that does not read is let go. A deadline is a timer to move: one of
+// which more than half is left does.
+func (c *conn) Write(p []byte) (written int, err error) {
+	c.lined.Store(false)
+	for {
+		chunk := p[written:min(len(p), written+writeChunk)]
+		if err := c.extend(); err != nil {
+			return written, err
+		}
+		n, err := c.Conn.Write(chunk)
+		written += n
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+func (c *conn) extend() error {
+	now, timeout := time.Now(), c.listener.opts.WriteTimeout
+	if c.writeUntil.Sub(now) > timeout/2 {
+		return nil
+	}
+	c.writeUntil = now.Add(timeout)
+	return c.Conn.SetWriteDeadline(c.writeUntil)
+}
+
+// SetWriteDeadline gives way to Write's own deadlines.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.writeUntil = time.Time{}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Close is idempotent. With unread input on the socket the kernel would answer
+// with a reset, which can overtake our last bytes: say that we are done, then
+// read on for a moment.
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	defer c.listener.remove(c)
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.unread.Load() && half.CloseWrite() == nil {
+		if c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the connection is closed next
+		}
+	}
+	return c.Conn.Close()
+}
+
+// connOf finds our connection below a request's; nil if it is another listener's.
+func connOf(ctx *fasthttp.RequestCtx) *conn {
+	for inner := ctx.Conn(); inner != nil; {
+		if c, ours := inner.(*conn); ours {
+			return c
+		}
+		wrapper, ok := inner.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		inner = wrapper.NetConn()
+	}
+	return nil
+}

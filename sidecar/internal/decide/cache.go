@@ -1,0 +1,145 @@
+package decide
+
+import (
+	"hash/maphash"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/sentryagent/agentidp/shared/policy"
+)
+
+// key is everything a decision depends on: the token, the route, the policy,
+// and those members of the request that the policy can read; the others are "".
+type key struct {
+	digest            [32]byte
+	epoch             uint64
+	route, capability string
+	method, host      string
+	path, peer        string
+}
+
+func newKey(digest *[32]byte, in *policy.Input, engine *policy.Engine, epoch uint64) key {
+	k := key{digest: *digest, epoch: epoch, route: in.Route.ID, capability: in.Route.Capability}
+	use := engine.Uses()
+	if use.Method {
+		k.method = in.Request.Method
+	}
+	if use.Host {
+		k.host = in.Request.Host
+	}
+	if use.Path {
+		k.path = in.Request.Path
+	}
+	if use.Peer {
+		k.peer = in.Request.Peer
+	}
+	return k
+}
+
+// standsFor tells whether digest stands for the whole of in.Agent and
+// in.Token: without a token only if they are empty.
+func standsFor(digest *[32]byte, in *policy.Input) bool {
+	t := &in.Token
+	return *digest != [32]byte{} ||
+		in.Agent == policy.Agent{} && t.JTI == "" && len(t.Audience) == 0 && len(t.Scope) == 0 && t.ExpiresAt == 0
+}
+
+// clone copies the strings, which may be borrowed from the request.
+func (k key) clone() key {
+	for _, s := range []*string{&k.route, &k.capability, &k.method, &k.host, &k.path, &k.peer} {
+		*s = strings.Clone(*s)
+	}
+	return k
+}
+
+// entryBytes is what an entry costs besides its strings: struct, map slots, expiry buckets.
+const entryBytes = 512
+
+func (k *key) bytes() int64 {
+	return int64(entryBytes + len(k.route) + len(k.capability) + len(k.method) + len(k.host) + len(k.path) + len(k.peer))
+}
+
+// entry is immutable. It carries its whole key, because the cache finds it by
+// a 64-bit hash only.
+type entry struct {
+	key      key
+	decision policy.Decision
+	until    int64 // Unix nanoseconds
+}
+
+// cache may drop or delay what it is given; it never gives back another key's
+// decision, nor one past its time.
+type cache struct {
+	entries *ristretto.Cache[uint64, *entry]
+	seed    maphash.Seed
+	mask    uint64 // of the hash; a test narrows it to force collisions
+	maxTTL  time.Duration
+	now     func() time.Time
+
+	hits, misses, dropped *metrics.Counter
+}
+
+func newCache(o Options) (*cache, error) {
+	entries, err := ristretto.NewCache(&ristretto.Config[uint64, *entry]{
+		NumCounters:        max(10*o.CacheBytes/entryBytes, 1000),
+		MaxCost:            o.CacheBytes,
+		BufferItems:        64,
+		IgnoreInternalCost: true, // our cost includes it
+		KeyToHash:          func(hash uint64) (uint64, uint64) { return hash, 0 },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &cache{
+		entries: entries,
+		seed:    maphash.MakeSeed(),
+		mask:    ^uint64(0),
+		maxTTL:  o.MaxTTL,
+		now:     o.Now,
+		hits:    o.Metrics.NewCounter("sidecar_decision_cache_hits_total"),
+		misses:  o.Metrics.NewCounter("sidecar_decision_cache_misses_total"),
+		dropped: o.Metrics.NewCounter("sidecar_decision_cache_dropped_total"),
+	}, nil
+}
+
+func (c *cache) get(k key) (policy.Decision, bool) {
+	found, ok := c.entries.Get(c.hash(&k))
+	if !ok || found.key != k || c.now().UnixNano() >= found.until {
+		c.misses.Inc()
+		return policy.Decision{}, false
+	}
+	c.hits.Inc()
+	return found.decision, true
+}
+
+// put keeps a decision until the token expires (Unix seconds; 0 without a
+// token), at most for maxTTL.
+func (c *cache) put(k key, decision policy.Decision, expiresAt int64) {
+	now := c.now()
+	ttl := c.maxTTL
+	if k.digest != [32]byte{} {
+		ttl = min(ttl, time.Unix(expiresAt, 0).Sub(now))
+	}
+	if ttl <= 0 {
+		return
+	}
+	kept := &entry{key: k.clone(), decision: decision, until: now.Add(ttl).UnixNano()}
+	if !c.entries.SetWithTTL(c.hash(&k), kept, k.bytes(), ttl) {
+		c.dropped.Inc()
+	}
+}
+
+// hash is seeded, so that nobody outside can prepare keys that push each other
+// out. It leaves out the epoch: a new policy's decision replaces the old one in place.
+func (c *cache) hash(k *key) uint64 {
+	var h maphash.Hash
+	h.SetSeed(c.seed)
+	h.Write(k.digest[:])
+	for _, s := range [...]string{k.route, k.capability, k.method, k.host, k.path, k.peer} {
+		h.WriteString(s)
+	}
+	return h.Sum64() & c.mask
+}

@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"syscall"
+	"time"
+)
+
+// upstreamConn gives each read and write its own deadline, so that a long body
+// may take long and a silent upstream may not. One goroutine at a time.
+type upstreamConn struct {
+	net.Conn
+	raw     syscall.RawConn // nil: cannot be asked whether it is dead
+	limit   time.Duration   // of one read or write
+	sent    int64           // bytes of the current request that the kernel took
+	waiting bool            // the read deadline is that of the answer's head
+}
+
+// dial connects, with TLS when the upstream speaks it. fasthttp's own timeout is ignored.
+func (u *upstream) dial(string, time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), u.DialTimeout)
+	defer cancel()
+	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.address)
+	if err != nil {
+		return nil, err
+	}
+	c := &upstreamConn{Conn: socket, limit: u.IdleTimeout}
+	if u.tls == nil {
+		if s, ok := socket.(syscall.Conn); ok {
+			c.raw, _ = s.SyscallConn() // nil with an error
+		}
+		return c, nil
+	}
+	secured := tls.Client(socket, u.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = socket.Close() // the handshake's error is the one that counts
+		return nil, err
+	}
+	c.Conn = secured
+	return c, nil
+}
+
+func (c *upstreamConn) Write(p []byte) (int, error) {
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(p)
+	c.sent += int64(n)
+	return n, err
+}
+
+func (c *upstreamConn) Read(p []byte) (int, error) {
+	if !c.waiting {
+		if err := c.Conn.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(p)
+}
+
+// await sets one deadline for everything up to the end of the answer's head.
+func (c *upstreamConn) await(limit time.Duration) error {
+	c.waiting = true
+	return c.Conn.SetReadDeadline(time.Now().Add(limit))
+}
+
+// idle goes back to a deadline for each read.
+func (c *upstreamConn) idle() { c.waiting = false }

@@ -1,0 +1,208 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/shared/httpx"
+	"github.com/sentryagent/agentidp/sidecar/internal/guard"
+	"github.com/sentryagent/agentidp/sidecar/internal/route"
+)
+
+// exchange is one request on its way through the stops. Its record is filled
+// on the way and kept once.
+type exchange struct {
+	proxy    *Proxy
+	ctx      *fasthttp.RequestCtx // until the handler returned
+	started  time.Time
+	client   netip.Addr // behind trusted peers
+	proto    string     // http or https, as the client sees it
+	head     guard.Head
+	match    route.Match
+	identity *Identity // nil: anonymous
+	record   decision.Record
+	asked    bool // for the body, with 100 Continue
+	finished bool
+}
+
+type exchangeKey struct{}
+
+// begin opens the exchange. From here on it ends with exactly one record.
+func (p *Proxy) begin(ctx *fasthttp.RequestCtx) *exchange {
+	x := &exchange{proxy: p, ctx: ctx, started: time.Now(), client: httpx.Peer(ctx), proto: "http"}
+	if ctx.IsTLS() {
+		x.proto = "https"
+	}
+	x.record.DecisionID = p.NewID()
+	x.record.RequestID = x.record.DecisionID
+	x.record.Time = p.Now().UTC().Format(decision.TimeLayout)
+	ctx.SetUserValue(exchangeKey{}, x)
+	return x
+}
+
+// exchangeOf finds the exchange of a request; nil before begin.
+func exchangeOf(ctx *fasthttp.RequestCtx) *exchange {
+	if w := watchedOf(ctx.Conn()); w != nil && w.waiting != nil {
+		x := w.waiting
+		w.waiting = nil
+		x.ctx = ctx
+		return x
+	}
+	x, _ := ctx.UserValue(exchangeKey{}).(*exchange)
+	return x
+}
+
+// trusted reports whether the connection comes from a peer whose word counts.
+func (x *exchange) trusted() bool {
+	direct := httpx.Peer(x.ctx)
+	for _, prefix := range x.proxy.TrustedPeers {
+		if prefix.Contains(direct) {
+			return true
+		}
+	}
+	return false
+}
+
+// introduce takes what trusted peers say about the client.
+func (x *exchange) introduce() {
+	if x.trusted() {
+		if validID(x.head.RequestID) {
+			x.record.RequestID = string(x.head.RequestID)
+		}
+		if x.head.ForwardedFor != nil {
+			x.client = httpx.ClientAddress(x.client, []string{string(x.head.ForwardedFor)}, x.proxy.TrustedPeers)
+		}
+		switch string(x.head.ForwardedProto) {
+		case "http":
+			x.proto = "http"
+		case "https":
+			x.proto = "https"
+		}
+	}
+	if x.client.IsValid() {
+		x.record.Peer = x.client.String()
+	}
+}
+
+func validID(id []byte) bool {
+	for _, c := range id {
+		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alphanumeric && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return len(id) > 0 && len(id) <= 64
+}
+
+// describe notes what was asked, as far as it can be said of a request that may
+// have been refused: never the query, never an absolute target.
+func (x *exchange) describe(accepted bool) {
+	h := &x.ctx.Request.Header
+	x.record.Method = clip(h.Method(), 20)
+	target := h.RequestURI()
+	if len(target) > 0 && target[0] == '/' {
+		if end := bytes.IndexAny(target, "?#"); end >= 0 {
+			target = target[:end]
+		}
+		x.record.Path = clip(target, decision.MaxPathBytes)
+	}
+	if accepted {
+		x.record.Host = string(x.head.Host)
+	}
+}
+
+func clip(b []byte, most int) string { return string(b[:min(len(b), most)]) }
+
+// identify notes who asks.
+func (x *exchange) identify(identity Identity) {
+	x.identity = &identity
+	c := &identity.Claims
+	x.record.AgentID, x.record.OrganizationID, x.record.ClientID, x.record.JTI = c.Subject, c.Organization, c.ClientID, c.JTI
+}
+
+// finish ends the exchange, once. The error is the recorder's: the record of an
+// authenticated decision was not kept.
+func (x *exchange) finish(outcome decision.Outcome, reason string, status int) error {
+	if x.finished {
+		return nil
+	}
+	x.finished = true
+	single, err := x.keep(outcome, reason, status)
+	x.tell(single)
+	return err
+}
+
+// keep records the decision; single reports that it is a record of its own.
+func (x *exchange) keep(outcome decision.Outcome, reason string, status int) (single bool, err error) {
+	r := &x.record
+	r.Outcome, r.Reason, r.Status = outcome, reason, status
+	r.DurationMs = float64(time.Since(x.started).Microseconds()) / 1e3
+	if x.identity == nil {
+		return x.proxy.flood.add(r, prefixOf(x.client)), nil
+	}
+	if _, err = x.proxy.Recorder.Append(r); err != nil {
+		x.proxy.meters.lost.Inc()
+	}
+	return true, err
+}
+
+// tell counts and logs what was recorded.
+func (x *exchange) tell(single bool) {
+	if !single {
+		x.proxy.meters.folded.Inc()
+	}
+	r := &x.record
+	x.proxy.meters.request(series{route: r.RouteID, decision: string(r.Outcome), reason: r.Reason})
+	x.log(single)
+}
+
+// prefixOf is the network that anonymous requests are counted under.
+func prefixOf(a netip.Addr) netip.Prefix {
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	prefix, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // not an IP connection
+	}
+	return prefix
+}
+
+// log writes the request's one line. What is served, and what a flood repeats,
+// shows at debug level: the records tell it.
+func (x *exchange) log(single bool) {
+	r := &x.record
+	level := slog.LevelInfo
+	switch {
+	case r.Outcome == decision.Allowed || !single:
+		level = slog.LevelDebug
+	case r.Outcome == decision.Error:
+		level = slog.LevelWarn
+	}
+	logger := x.proxy.Log
+	if !logger.Enabled(context.Background(), level) {
+		return
+	}
+	logger.LogAttrs(context.Background(), level, "request",
+		slog.String("decision_id", r.DecisionID), slog.String("request_id", r.RequestID), slog.String("outcome", string(r.Outcome)),
+		slog.String("reason", r.Reason), slog.Int("status", r.Status), slog.String("method", r.Method), slog.String("path", r.Path),
+		slog.String("route", r.RouteID), slog.String("agent_id", r.AgentID), slog.String("jti", r.JTI), slog.String("peer", r.Peer),
+		slog.Int64("bytes_in", r.BytesIn), slog.Int64("bytes_out", r.BytesOut), slog.Float64("duration_ms", r.DurationMs))
+}
+
+// Close is the net below: fasthttp calls it when it forgets the request. An
+// exchange that nobody ended is one whose body never came, or whose answer
+// never went out.
+func (x *exchange) Close() error {
+	if x.asked {
+		return x.finish(decision.Denied, bodyIncomplete.reason, bodyIncomplete.status)
+	}
+	return x.finish(decision.Error, "unanswered", 0)
+}

@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/sidecar/internal/guard"
+	"github.com/sentryagent/agentidp/sidecar/internal/route"
+)
+
+// judge takes the request through the stops before the upstream; nil lets it pass.
+func (p *Proxy) judge(x *exchange) *refusal {
+	if r := p.inspect(x); r != nil {
+		return r
+	}
+	if r := p.choose(x); r != nil {
+		return r
+	}
+	if !p.gate.enter() {
+		return overloaded
+	}
+	defer p.gate.leave()
+	defer p.meters.seconds.UpdateDuration(time.Now())
+	if !x.match.Open && !x.public() {
+		if r := p.authenticate(x); r != nil {
+			return r
+		}
+	}
+	switch x.match.Outcome {
+	case route.NoPath:
+		return noRoute
+	case route.NoMethod:
+		return methodRefused(x.match.Allow)
+	}
+	return p.decide(x)
+}
+
+// public reports whether the request needs no token.
+func (x *exchange) public() bool { return x.match.Route != nil && x.match.Route.Public() }
+
+// inspect is the guard on the raw head.
+func (p *Proxy) inspect(x *exchange) *refusal {
+	h := &x.ctx.Request.Header
+	why := guard.DefaultLimits.Check(guard.Request{
+		Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders(),
+	}, &x.head)
+	w := watchedOf(x.ctx.Conn())
+	if why == nil && w != nil && w.line.refused() {
+		why = guard.LineEnding
+	}
+	x.describe(why == nil)
+	x.introduce()
+	if why != nil {
+		if w != nil {
+			w.linger.Store(true)
+		}
+		x.ctx.SetConnectionClose() // nothing behind a doubtful head is read
+		return guarded(why)
+	}
+	if x.head.Closes() {
+		x.ctx.SetConnectionClose()
+	}
+	if x.head.Length > p.MaxBody {
+		return bodyLarge
+	}
+	return nil
+}
+
+func guarded(why *guard.Refusal) *refusal {
+	r := &refusal{check: atGuard, status: why.Status, reason: why.Reason, message: malformed}
+	if r.status == 405 {
+		r.allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+	}
+	return r
+}
+
+// choose finds the route. A path without one, or without the method, is not
+// told to strangers: that answer waits for the token.
+func (p *Proxy) choose(x *exchange) *refusal {
+	x.match = p.Routes.Match(x.ctx.Request.Header.Method(), x.head.Path)
+	x.record.RouteID = x.match.ID
+	if x.match.Route != nil {
+		x.record.Capability = x.match.Route.Capability
+	}
+	if x.match.Outcome == route.Ambiguous {
+		return pathAmbiguous
+	}
+	return nil
+}
+
+// authenticate demands one good token of an agent that may be here.
+func (p *Proxy) authenticate(x *exchange) *refusal {
+	raw, r := bearer(x.head.Authorization)
+	if r != nil {
+		return r
+	}
+	identity, err := p.Verifier.Verify(p.ctx, string(raw))
+	if err != nil {
+		return refused(atToken, err)
+	}
+	if !headerSafe(&identity) {
+		return invalidToken(atToken, "claims_invalid")
+	}
+	x.identify(identity)
+	if p.Recorder.Admit() != nil {
+		return auditFull
+	}
+	if reason, revoked := p.Revocations.Revoked(&identity.Claims); revoked {
+		return invalidToken(atRevocation, reason)
+	}
+	if p.Revocations.Stale() && (x.match.Route == nil || !x.match.Route.LastGood) {
+		return revocationsOld
+	}
+	if !p.Organizations(identity.Claims.Organization) {
+		return organizationOut
+	}
+	return nil
+}
+
+// headerSafe reports whether the claims can stand in header fields as they are:
+// visible ASCII, spaces inside the scope only.
+func headerSafe(identity *Identity) bool {
+	c := &identity.Claims
+	for _, value := range [...]string{c.Subject, c.Organization, c.ClientID, c.JTI} {
+		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(c.Scope, func(r rune) bool { return r < ' ' || r >= 0x7f })
+}
+
+// decide asks the policy. The sidecar can honour no obligation.
+func (p *Proxy) decide(x *exchange) *refusal {
+	in := policy.Input{
+		Request: policy.Request{Method: x.record.Method, Host: x.record.Host, Path: string(x.head.Path), Peer: x.record.Peer},
+		Route:   policy.Route{ID: x.match.Route.ID, Capability: x.match.Route.Capability},
+	}
+	var digest [32]byte
+	if x.identity != nil {
+		c := &x.identity.Claims
+		digest = x.identity.Digest
+		in.Agent = policy.Agent{ID: c.Subject, OrganizationID: c.Organization, ClientID: c.ClientID}
+		in.Token = policy.Token{JTI: c.JTI, Audience: c.Audience, Scope: strings.Fields(c.Scope), ExpiresAt: c.ExpiresAt}
+	}
+	x.record.PolicyRevision = p.PolicyRevision()
+	d, err := p.Decider.Decide(p.ctx, digest, in)
+	if err != nil {
+		return refused(atPolicy, err)
+	}
+	x.record.Reason = d.Reason
+	if d.Allow && len(d.Obligations) == 0 {
+		return nil
+	}
+	if d.Allow {
+		return insufficient(atPolicy, "obligation_unknown", x.match.Route.Capability)
+	}
+	return insufficient(atPolicy, d.Reason, x.match.Route.Capability)
+}

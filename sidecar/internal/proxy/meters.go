@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// maxSeries bounds what policies can make of the reason label.
+const maxSeries = 2_000
+
+type series struct{ route, decision, reason string }
+
+// meters are the proxy's metrics on one set.
+type meters struct {
+	set     *metrics.Set
+	seconds *metrics.PrometheusHistogram // of judging
+	folded  *metrics.Counter             // anonymous decisions that stand only in a count
+	lost    *metrics.Counter             // records that the recorder did not take
+	broken  *metrics.Counter             // answers that ended before their end
+
+	mu       sync.RWMutex
+	requests map[series]*metrics.Counter // guarded by mu
+	rejected map[string]*metrics.Counter // guarded by mu
+}
+
+func newMeters(set *metrics.Set) *meters {
+	return &meters{
+		set:      set,
+		seconds:  set.NewPrometheusHistogramExt("sidecar_decision_seconds", []float64{5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 0.5, 2.5}),
+		folded:   set.NewCounter("sidecar_anonymous_folded_total"),
+		lost:     set.NewCounter("sidecar_records_refused_total"),
+		broken:   set.NewCounter("sidecar_answers_broken_total"),
+		requests: map[series]*metrics.Counter{},
+		rejected: map[string]*metrics.Counter{},
+	}
+}
+
+func (m *meters) request(s series) {
+	m.mu.RLock()
+	counter := m.requests[s]
+	m.mu.RUnlock()
+	if counter == nil {
+		counter = m.newRequest(s)
+	}
+	counter.Inc()
+}
+
+func (m *meters) newRequest(s series) *metrics.Counter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.requests) >= maxSeries {
+		s = series{decision: s.decision, reason: "other"}
+	}
+	counter := m.requests[s]
+	if counter == nil {
+		counter = m.set.GetOrCreateCounter(fmt.Sprintf("sidecar_requests_total{route=%q,decision=%q,reason=%q}", s.route, s.decision, s.reason))
+		m.requests[s] = counter
+	}
+	return counter
+}
+
+func (m *meters) reject(check string) {
+	m.mu.RLock()
+	counter := m.rejected[check]
+	m.mu.RUnlock()
+	if counter == nil {
+		m.mu.Lock()
+		counter = m.set.GetOrCreateCounter(fmt.Sprintf("sidecar_rejected_total{check=%q}", check))
+		m.rejected[check] = counter
+		m.mu.Unlock()
+	}
+	counter.Inc()
+}

@@ -1,0 +1,183 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/shared/token"
+	"github.com/sentryagent/agentidp/sidecar/internal/guard"
+	"github.com/sentryagent/agentidp/sidecar/internal/route"
+)
+
+// Identity is what a verified token says.
+type Identity struct {
+	Claims token.Claims
+	Digest [32]byte // SHA-256 of the token's text
+}
+
+// Verifier decides whether a token is good. Errors: *token.Error for a refused
+// token (401), *apierr.Error when it cannot decide now (its own status), others 503.
+type Verifier interface {
+	Verify(ctx context.Context, raw string) (Identity, error)
+}
+
+// Revocations knows what was cut off. Stale reports whether the knowledge is
+// older than its bound.
+type Revocations interface {
+	Revoked(claims *token.Claims) (reason string, revoked bool)
+	Stale() bool
+}
+
+// Decider asks the policy. digest is zero without a token. An error comes with
+// a denial: policy_error or policy_timeout.
+type Decider interface {
+	Decide(ctx context.Context, digest [32]byte, in policy.Input) (policy.Decision, error)
+}
+
+// Recorder keeps decision records. Append does not keep the pointer. Admit
+// answers, before a request is forwarded, whether its record will find room.
+type Recorder interface {
+	Admit() error
+	Append(r *decision.Record) (sequence int64, err error)
+}
+
+// Upstream is the one protected API.
+type Upstream struct {
+	URL string      // http://host[:port] or https://…, nothing behind it
+	TLS *tls.Config // of https; nil: system roots
+
+	MaxConns      int           // default 512
+	Wait          time.Duration // for a free connection, default 1 s
+	DialTimeout   time.Duration // TLS handshake included, default 5 s
+	AnswerTimeout time.Duration // from the end of the request to the answer's head, default 30 s
+	IdleTimeout   time.Duration // between bytes of a body, either way, default 60 s
+	KeepAlive     time.Duration // an idle connection is kept this long, default 4 s: below what servers keep
+}
+
+// Options of a Proxy. Upstream.URL, Routes, Verifier, Revocations, Decider,
+// Recorder and Organizations are required; a zero value takes its default.
+type Options struct {
+	Upstream       Upstream
+	Routes         *route.Table
+	Verifier       Verifier
+	Revocations    Revocations
+	Decider        Decider
+	Recorder       Recorder
+	Organizations  func(id string) bool // whose agents may pass
+	PolicyRevision func() string        // for the records
+	TrustedPeers   []netip.Prefix       // whose X-Request-Id and X-Forwarded-* count
+
+	MaxBody       int64         // bytes, default 10 MiB
+	HeadTimeout   time.Duration // default 15 s
+	IdleTimeout   time.Duration // of a client between requests, default 60 s
+	WriteTimeout  time.Duration // for a client to take 64 KiB of an answer, default 30 s
+	BodyWindow    time.Duration // in which a client must send 1 KiB of a body, default 30 s
+	Connections   int           // at once, default 16,384
+	MaxPerAddress int           // of them from one address, default three quarters
+	Judging       int           // requests in judgement at once, default 256
+	JudgingWait   time.Duration // for a place among them, default 250 ms
+
+	Log     *slog.Logger
+	Metrics *metrics.Set
+	Now     func() time.Time
+	NewID   func() string // unique ids of decisions, default UUIDv4
+}
+
+const (
+	headBuffer = 24 << 10
+	drainTime  = 10 * time.Second
+)
+
+func or[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+func (o Options) withDefaults() Options {
+	u := &o.Upstream
+	u.MaxConns = or(u.MaxConns, 512)
+	u.Wait = or(u.Wait, time.Second)
+	u.DialTimeout = or(u.DialTimeout, 5*time.Second)
+	u.AnswerTimeout = or(u.AnswerTimeout, 30*time.Second)
+	u.IdleTimeout = or(u.IdleTimeout, time.Minute)
+	u.KeepAlive = or(u.KeepAlive, 4*time.Second)
+	o.MaxBody = or(o.MaxBody, 10<<20)
+	o.HeadTimeout = or(o.HeadTimeout, 15*time.Second)
+	o.IdleTimeout = or(o.IdleTimeout, time.Minute)
+	o.BodyWindow = or(o.BodyWindow, 30*time.Second)
+	o.Connections = or(o.Connections, 16<<10)
+	o.MaxPerAddress = or(o.MaxPerAddress, o.Connections*3/4)
+	o.Judging = or(o.Judging, 256)
+	o.JudgingWait = or(o.JudgingWait, 250*time.Millisecond)
+	o.Log = or(o.Log, slog.Default())
+	o.Metrics = or(o.Metrics, metrics.NewSet())
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = newID
+	}
+	if o.PolicyRevision == nil {
+		o.PolicyRevision = func() string { return "" }
+	}
+	return o
+}
+
+// check lists what is missing or malformed.
+func (o *Options) check() error {
+	var problems []error
+	for name, missing := range map[string]bool{
+		"Routes": o.Routes == nil, "Verifier": o.Verifier == nil, "Revocations": o.Revocations == nil,
+		"Decider": o.Decider == nil, "Recorder": o.Recorder == nil, "Organizations": o.Organizations == nil,
+	} {
+		if missing {
+			problems = append(problems, fmt.Errorf("proxy: Options.%s is required", name))
+		}
+	}
+	if _, err := parseUpstream(o.Upstream.URL); err != nil {
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// ErrUpstream is wrapped by errors about Upstream.URL.
+var ErrUpstream = errors.New("upstream must be http://host[:port] or https://host[:port], without path, query or user")
+
+func parseUpstream(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUpstream, err)
+	}
+	plain := u.User == nil && (u.Path == "" || u.Path == "/") && u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.Opaque == ""
+	if u.Scheme != "http" && u.Scheme != "https" || !guard.ValidHost([]byte(u.Host)) || !plain {
+		return nil, fmt.Errorf("%w: %q", ErrUpstream, u.Redacted())
+	}
+	return u, nil
+}
+
+// newID draws a UUIDv4 from the runtime's seeded generator: an id must be
+// unique, not secret.
+func newID() string {
+	var id uuid.UUID
+	binary.LittleEndian.PutUint64(id[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}

@@ -1,0 +1,173 @@
+// Package proxy is the sidecar's data path: a listener for agents, a judgement
+// on each request, and a fresh request to the one protected API. Nothing of the
+// client's request is forwarded that was not judged, and nothing is judged
+// twice: the bytes that were accepted are the bytes that go out.
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/httpx"
+	"github.com/sentryagent/agentidp/sidecar/internal/guard"
+)
+
+// Proxy serves one listener. Make it with New.
+type Proxy struct {
+	Options
+	ctx      context.Context // of collaborators' work; ends when Serve returns
+	cancel   context.CancelFunc
+	gate     *gate
+	flood    *flood
+	meters   *meters
+	upstream *upstream
+}
+
+// New checks the options. It starts nothing.
+func New(o Options) (*Proxy, error) {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Proxy{
+		Options: o, ctx: ctx, cancel: cancel,
+		gate: newGate(o.Judging, o.JudgingWait), flood: newFlood(&o), meters: newMeters(o.Metrics), upstream: newUpstream(o.Upstream),
+	}
+	o.Metrics.NewGauge("sidecar_judging", func() float64 { return float64(len(p.gate.places)) })
+	return p, nil
+}
+
+// Serve serves the listener until ctx ends, then lets requests in flight finish
+// for up to 10 s. When it returns, every request has its record. Call it once.
+func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
+	server := httpx.NewServer(httpx.Options{
+		Handler: p.handle, Refuse: p.refuseUnread, Expect: p.expect, Log: p.Log,
+		Stream: true, MaxHead: headBuffer, HeadTimeout: p.HeadTimeout, IdleTimeout: p.IdleTimeout, Concurrency: p.Connections,
+	})
+	server.ConnState = state
+	server.HeaderReceived = plainExpect
+	bounded := httpx.NewListener(watcher{ln}, httpx.ListenOptions{
+		MaxPerAddress: p.MaxPerAddress, Exempt: p.TrustedPeers, WriteTimeout: p.WriteTimeout,
+	})
+	p.Metrics.NewGauge("sidecar_connections", func() float64 { return float64(bounded.Open()) })
+	p.Metrics.NewGauge("sidecar_connections_refused", func() float64 { return float64(bounded.Refused()) })
+
+	stop := make(chan struct{})
+	rolled := make(chan struct{})
+	go p.roll(stop, rolled)
+	err := httpx.Serve(ctx, server, bounded, drainTime)
+	close(stop)
+	<-rolled
+	p.cancel()
+	p.upstream.pool.CloseIdleConnections()
+	return err
+}
+
+// roll turns counts of anonymous decisions into records, each window and at the end.
+func (p *Proxy) roll(stop <-chan struct{}, done chan<- struct{}) {
+	defer close(done)
+	ticker := time.NewTicker(floodWindow)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			p.flood.roll()
+		case <-stop:
+			p.flood.roll()
+			return
+		}
+	}
+}
+
+// handle serves one request whose head was read.
+func (p *Proxy) handle(ctx *fasthttp.RequestCtx) {
+	x := exchangeOf(ctx) // judged before its body was asked for
+	if x == nil {
+		x = p.begin(ctx)
+		if r := p.judge(x); r != nil {
+			p.refuse(x, r)
+			return
+		}
+	}
+	x.asked = false
+	p.forward(x)
+}
+
+// plainExpect lets the server see an expectation in any case (RFC 9110 section 10.1.1).
+func plainExpect(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if value := h.Peek("Expect"); len(value) > 0 && guard.Continue(value) {
+		h.Set("Expect", "100-continue")
+	}
+	return fasthttp.RequestConfig{}
+}
+
+// expect judges a request whose client waits with the body: a refusal is
+// answered without asking for it.
+func (p *Proxy) expect(ctx *fasthttp.RequestCtx) (status int) {
+	x := p.begin(ctx)
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.Log.Error("panic in judgement", "panic", cause, "decision_id", x.record.DecisionID)
+			p.refuse(x, internalError)
+			status = internalError.status
+		}
+	}()
+	r := p.judge(x)
+	w := watchedOf(ctx.Conn())
+	if r == nil && w == nil {
+		r = internalError // no connection of ours carries the judgement to the body
+	}
+	if r != nil {
+		return p.refuse(x, r)
+	}
+	x.asked, w.waiting = true, x
+	return http.StatusContinue
+}
+
+// refuse records the refusal, then answers it. An authenticated decision that
+// cannot be recorded is answered as such. It returns the status.
+func (p *Proxy) refuse(x *exchange, r *refusal) int {
+	if !x.finished {
+		x.finished = true
+		single, err := x.keep(r.outcome(), r.reason, r.status)
+		if err != nil {
+			r = auditFull
+			x.record.Outcome, x.record.Reason, x.record.Status = r.outcome(), r.reason, r.status
+		}
+		x.tell(single)
+	}
+	p.meters.reject(r.check)
+	closes := x.ctx.Response.ConnectionClose()
+	r.render(&x.ctx.Response, x.record.DecisionID, x.record.RequestID)
+	if closes {
+		x.ctx.SetConnectionClose()
+	}
+	return r.status
+}
+
+// refuseUnread answers what the edge itself refuses: heads that could not be
+// read, bodies that did not come, panics.
+func (p *Proxy) refuseUnread(ctx *fasthttp.RequestCtx, e *apierr.Error) {
+	x := exchangeOf(ctx)
+	if x == nil {
+		x = p.begin(ctx)
+		if len(ctx.Request.Header.RawHeaders()) > 0 {
+			if r := p.inspect(x); r != nil { // it was only the target that fasthttp could not parse
+				p.refuse(x, r)
+				return
+			}
+		}
+		x.introduce()
+	}
+	r := &refusal{check: atServer, status: e.Code.Status(), reason: e.Reason, message: malformed}
+	if r.status >= 500 {
+		r = internalError
+	}
+	p.refuse(x, r)
+}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// ErrorHeader marks answers that the sidecar made itself; its value is the
+// reason. It is removed from what the upstream answers.
+const ErrorHeader = "X-AgentIdP-Error"
+
+const realm = `Bearer realm="agentidp"`
+
+// refusal is the answer to a request that is not served. The proxy's own ones
+// are shared values: copy before changing.
+type refusal struct {
+	check      string // which stop refused, for the counter
+	status     int
+	reason     string
+	message    string
+	retryAfter time.Duration
+	allow      string // of 405
+	challenge  string // WWW-Authenticate, RFC 6750 section 3
+}
+
+// Stops, as the counter of refusals names them.
+const (
+	atGuard        = "guard"
+	atRoute        = "route"
+	atGate         = "gate"
+	atCredential   = "credential"
+	atToken        = "token"
+	atOrganization = "organization"
+	atRevocation   = "revocation"
+	atPolicy       = "policy"
+	atAudit        = "audit"
+	atBody         = "body"
+	atUpstream     = "upstream"
+	atServer       = "server"
+)
+
+const (
+	tokenNeeded  = "a valid access token is required"
+	notAllowed   = "the token does not allow this request"
+	tryLater     = "the request cannot be decided now"
+	malformed    = "the request is malformed or ambiguous"
+	noAnswer     = "the upstream did not answer properly"
+	bodyTooLarge = "the request body is too large"
+)
+
+var (
+	pathAmbiguous   = &refusal{check: atRoute, status: 400, reason: "path_ambiguous", message: malformed}
+	noRoute         = &refusal{check: atRoute, status: 403, reason: "no_route", message: "no route for this request", challenge: realm + `, error="insufficient_scope"`}
+	overloaded      = &refusal{check: atGate, status: 503, reason: "overloaded", message: tryLater, retryAfter: time.Second}
+	tokenMissing    = &refusal{check: atCredential, status: 401, reason: "token_missing", message: tokenNeeded, challenge: realm}
+	tokenScheme     = &refusal{check: atCredential, status: 401, reason: "scheme_unsupported", message: tokenNeeded, challenge: realm}
+	tokenAmbiguous  = &refusal{check: atCredential, status: 400, reason: "credential_ambiguous", message: malformed, challenge: realm + `, error="invalid_request"`}
+	organizationOut = &refusal{check: atOrganization, status: 403, reason: "organization_not_allowed", message: notAllowed, challenge: realm + `, error="insufficient_scope"`}
+	revocationsOld  = &refusal{check: atRevocation, status: 503, reason: "revocations_stale", message: tryLater, retryAfter: 5 * time.Second}
+	auditFull       = &refusal{check: atAudit, status: 503, reason: "audit_unavailable", message: tryLater, retryAfter: 5 * time.Second}
+	bodyLarge       = &refusal{check: atBody, status: 413, reason: "body_too_large", message: bodyTooLarge}
+	bodyMalformed   = &refusal{check: atBody, status: 400, reason: "body_malformed", message: malformed}
+	bodyTimeout     = &refusal{check: atBody, status: 408, reason: "body_timeout", message: "the request body took too long to arrive"}
+	bodyIncomplete  = &refusal{check: atBody, status: 400, reason: "body_incomplete", message: malformed}
+	internalError   = &refusal{check: atServer, status: 500, reason: "internal", message: "internal error"}
+	upstreamDown    = &refusal{check: atUpstream, status: 502, reason: "upstream_unreachable", message: noAnswer}
+	upstreamClosed  = &refusal{check: atUpstream, status: 502, reason: "upstream_closed", message: noAnswer}
+	upstreamBad     = &refusal{check: atUpstream, status: 502, reason: "upstream_invalid", message: noAnswer}
+	upstreamSilent  = &refusal{check: atUpstream, status: 504, reason: "upstream_timeout", message: noAnswer}
+	upstreamBusy    = &refusal{check: atUpstream, status: 503, reason: "upstream_busy", message: tryLater, retryAfter: time.Second}
+	upstreamUpgrade = &refusal{check: atUpstream, status: 502, reason: "upstream_upgrade", message: noAnswer}
+)
+
+func invalidToken(check, reason string) *refusal {
+	return &refusal{check: check, status: 401, reason: reason, message: tokenNeeded,
+		challenge: realm + `, error="invalid_token", error_description="the access token is not usable"`}
+}
+
+func insufficient(check, reason, capability string) *refusal {
+	return &refusal{check: check, status: 403, reason: reason, message: notAllowed,
+		challenge: realm + `, error="insufficient_scope", scope="` + capability + `"`}
+}
+
+// refused turns a collaborator's error into an answer.
+func refused(check string, err error) *refusal {
+	var bad *token.Error
+	if errors.As(err, &bad) {
+		return invalidToken(check, string(bad.Reason))
+	}
+	var e *apierr.Error
+	if !errors.As(err, &e) {
+		return &refusal{check: check, status: 503, reason: "unavailable", message: tryLater, retryAfter: time.Second}
+	}
+	r := &refusal{check: check, status: e.Code.Status(), reason: or(e.Reason, "unavailable"), message: tryLater, retryAfter: e.RetryAfter}
+	switch r.status {
+	case 401:
+		return invalidToken(check, r.reason)
+	case 503:
+		r.retryAfter = or(r.retryAfter, time.Second)
+	}
+	return r
+}
+
+// outcome of the decision record.
+func (r *refusal) outcome() decision.Outcome {
+	if r.status >= 500 {
+		return decision.Error
+	}
+	return decision.Denied
+}
+
+var codes = map[int]apierr.Code{
+	400: apierr.ValidationFailed, 401: apierr.Unauthenticated, 403: apierr.Forbidden, 405: apierr.MethodNotAllowed,
+	408: apierr.RequestTimeout, 413: apierr.PayloadTooLarge, 414: apierr.URITooLong, 417: apierr.ExpectationFailed,
+	429: apierr.RateLimited, 431: apierr.HeaderTooLarge, 500: apierr.Internal, 502: apierr.BadGateway,
+	503: apierr.Unavailable, 504: apierr.GatewayTimeout, 505: "HTTP_VERSION_NOT_SUPPORTED",
+}
+
+func (r *refusal) code() apierr.Code {
+	switch r.reason {
+	case overloaded.reason, upstreamBusy.reason:
+		return apierr.Overloaded
+	case auditFull.reason:
+		return apierr.AuditUnavailable
+	}
+	return or(codes[r.status], apierr.Internal)
+}
+
+// render writes the answer. Message, reason and ids are ours: none needs JSON escapes.
+func (r *refusal) render(response *fasthttp.Response, decisionID, requestID string) {
+	response.Reset()
+	response.SetStatusCode(r.status)
+	h := &response.Header
+	h.SetContentType("application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(ErrorHeader, r.reason)
+	h.Set("X-Request-Id", requestID)
+	if r.challenge != "" {
+		h.Set("WWW-Authenticate", r.challenge)
+	}
+	if r.allow != "" {
+		h.Set("Allow", r.allow)
+	}
+	if r.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((r.retryAfter+time.Second-1)/time.Second)))
+	}
+	body := make([]byte, 0, 256)
+	body = append(append(body, `{"code":"`...), r.code()...)
+	body = append(append(body, `","message":"`...), r.message...)
+	body = append(append(body, `","details":{"reason":"`...), r.reason...)
+	body = append(append(body, `","decisionId":"`...), decisionID...)
+	response.SetBodyRaw(append(body, `"}}`...))
+}
+
+// methodRefused is a 405 with the methods that the path has.
+func methodRefused(allow string) *refusal {
+	return &refusal{check: atRoute, status: http.StatusMethodNotAllowed, reason: "method_not_allowed", message: "the method is not allowed on this path", allow: allow}
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"bufio"
+	"errors"
+	"io"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/sidecar/internal/guard"
+)
+
+// forward takes an allowed request to the upstream and its answer back.
+func (p *Proxy) forward(x *exchange) {
+	body, r := p.open(x)
+	if r != nil {
+		p.refuse(x, r)
+		return
+	}
+	a, r := p.upstream.send(x, body)
+	x.record.BytesIn = body.read
+	if r != nil {
+		p.refuse(x, r)
+		return
+	}
+	p.relay(x, a)
+}
+
+// relay answers the client. A body that is here already is copied and the
+// upstream's connection is free at once; any other is streamed.
+func (p *Proxy) relay(x *exchange, a *answered) {
+	response := &x.ctx.Response
+	response.SetStatusCode(a.Status)
+	copyFields(&response.Header, a)
+	response.Header.Set("X-Request-Id", x.record.RequestID)
+	reader := a.line.reader
+	_, _ = reader.Discard(a.size) // it was peeked whole
+	switch {
+	case a.Bodyless(x.ctx.Method()):
+		if a.Length >= 0 {
+			response.Header.SetContentLength(int(a.Length))
+		}
+		response.SkipBody = true
+	case a.Length >= 0 && a.Length <= int64(reader.Buffered()):
+		body, _ := reader.Peek(int(a.Length)) // buffered
+		response.SetBody(body)
+		_, _ = reader.Discard(len(body))
+		x.record.BytesOut = a.Length
+	default:
+		response.ImmediateHeaderFlush = reader.Buffered() == 0
+		response.SetBodyStream(newAnswerStream(x, a), int(max(a.Length, -1)))
+		return
+	}
+	a.line.release(a.reusable())
+	if x.finish(decision.Allowed, x.record.Reason, a.Status) != nil {
+		p.refuse(x, auditFull) // nothing was said yet, and nothing is said unrecorded
+	}
+}
+
+// reusable reports whether the connection can take another request: the answer
+// ended, and nothing came after it.
+func (a *answered) reusable() bool { return !a.Close && a.line.reader.Buffered() == 0 }
+
+// copyFields takes the upstream's end-to-end fields over.
+func copyFields(h *fasthttp.ResponseHeader, a *answered) {
+	for block := a.Fields; ; {
+		name, value, rest, why := guard.Next(block)
+		if why != nil || name == nil {
+			return // the guard read the block to its end before
+		}
+		if a.Returns(name) {
+			h.AddBytesKV(name, value)
+		}
+		block = rest
+	}
+}
+
+// answerStream is the body of an answer on its way to the client, which
+// fasthttp pulls after the handler returned. Chunks go out as they come.
+// The upstream's trailers end here.
+type answerStream struct {
+	x        *exchange
+	a        *answered
+	response *fasthttp.Response // owns from
+	from     io.Reader
+	complete bool
+	err      error // the upstream's
+}
+
+func newAnswerStream(x *exchange, a *answered) *answerStream {
+	s := &answerStream{x: x, a: a, response: fasthttp.AcquireResponse()}
+	s.response.StreamBody = true
+	s.response.Header.SetContentLength(int(a.Length))
+	s.err = s.response.ReadBody(a.line.reader, 0) // reads nothing yet
+	s.from = s.response.BodyStream()
+	return s
+}
+
+// Read implements io.Reader.
+func (s *answerStream) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.from.Read(p)
+	s.x.record.BytesOut += int64(n)
+	switch {
+	case errors.Is(err, io.EOF):
+		s.complete = true
+	case err != nil:
+		s.err = err
+	}
+	return n, err
+}
+
+// SupportsBodyWriteTo tells fasthttp to hand its writer over: our pieces are larger.
+func (s *answerStream) SupportsBodyWriteTo() bool { return true }
+
+// WriteTo implements io.WriterTo. Whenever the upstream pauses, the client has
+// everything that came.
+func (s *answerStream) WriteTo(w io.Writer) (written int64, err error) {
+	buffer := chunks.Get().(*[]byte)
+	defer chunks.Put(buffer)
+	fixed, _ := w.(*bufio.Writer) // a chunked writer flushes by itself
+	for {
+		n, err := s.Read(*buffer)
+		if n > 0 {
+			if _, err := w.Write((*buffer)[:n]); err != nil {
+				return written, err
+			}
+			written += int64(n)
+		}
+		if s.complete {
+			return written, nil
+		}
+		if err != nil {
+			return written, err
+		}
+		if fixed != nil && s.a.line.reader.Buffered() == 0 {
+			if err := fixed.Flush(); err != nil {
+				return written, err
+			}
+		}
+	}
+}
+
+// CloseWithError ends the exchange: fasthttp calls it once, with the error of
+// writing to the client, if any.
+func (s *answerStream) CloseWithError(err error) error {
+	reuse := s.complete && err == nil && s.a.reusable()
+	closing := s.response.CloseBodyStream()
+	fasthttp.ReleaseResponse(s.response)
+	s.a.line.release(reuse)
+	if !s.complete || err != nil {
+		s.x.proxy.meters.broken.Inc()
+	}
+	if s.err != nil {
+		return errors.Join(closing, s.x.finish(decision.Error, "upstream_aborted", s.a.Status))
+	}
+	return errors.Join(closing, s.x.finish(decision.Allowed, s.x.record.Reason, s.a.Status))
+}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// watcher accepts connections that watch what the parsed head no longer shows:
+// how the request line ended.
+type watcher struct{ net.Listener }
+
+func (l watcher) Accept() (net.Conn, error) {
+	inner, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &watched{Conn: inner}, nil
+}
+
+// watched is a client's connection, below the shared edge's own. Plain fields
+// are of the goroutine that serves it; Close may come from any.
+type watched struct {
+	net.Conn
+	line    lineWatch
+	waiting *exchange   // judged, and its body asked for with 100 Continue
+	linger  atomic.Bool // the client may still be sending
+}
+
+// NetConn gives the socket, as tls.Conn does.
+func (c *watched) NetConn() net.Conn { return c.Conn }
+
+// CloseWrite ends our side only, if the socket can.
+func (c *watched) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+func (c *watched) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.line.read(p[:n])
+	return n, err
+}
+
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 256 << 10
+)
+
+// Close lets our last bytes arrive before the kernel resets a connection on
+// which input is left.
+func (c *watched) Close() error {
+	if c.linger.Load() && c.CloseWrite() == nil && c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the connection is closed next
+	}
+	return c.Conn.Close()
+}
+
+// watchedOf finds our connection below the edge's; nil on another listener's.
+func watchedOf(c net.Conn) *watched {
+	for c != nil {
+		if w, ours := c.(*watched); ours {
+			return w
+		}
+		wrapper, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = wrapper.NetConn()
+	}
+	return nil
+}
+
+// state follows fasthttp through the requests of a connection. Between idle and
+// active it reads exactly when nothing of the next request was read before.
+func state(c net.Conn, s fasthttp.ConnState) {
+	w := watchedOf(c)
+	switch {
+	case w == nil:
+	case s == fasthttp.StateIdle:
+		w.line.phase = between
+	case s == fasthttp.StateActive && w.line.phase == between:
+		w.line.phase, w.line.pipelined = behind, true
+	}
+}
+
+// Phases of a lineWatch. The zero value is before.
+const (
+	before  = iota // the request line
+	within         // it
+	behind         // it, in fields, body or what was pipelined
+	between        // two requests
+)
+
+// bareLine is how a request line ends that the guard would accept, but for its
+// missing CR.
+var bareLine = []byte(" HTTP/1.1\n")
+
+// lineWatch sees the bytes of a connection in the pieces in which they are
+// read. Where a pipelined head starts inside a piece it cannot know: then any
+// bare request line since the last known start counts.
+type lineWatch struct {
+	phase     int
+	last      byte
+	bare      bool // the line, or an empty one before it, ended in a bare LF
+	pipelined bool
+	later     bool // a bare request line came behind
+	tail      [9]byte
+}
+
+// refused reports whether the request line of the current head ended badly.
+func (w *lineWatch) refused() bool { return w.bare || w.pipelined && w.later }
+
+func (w *lineWatch) read(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if w.phase == between {
+		*w = lineWatch{}
+	}
+	for w.phase == before && len(p) > 0 {
+		switch p[0] {
+		case '\r', '\n':
+			w.bare = w.bare || p[0] == '\n' && w.last != '\r'
+			w.last, p = p[0], p[1:]
+		default:
+			w.phase = within
+		}
+	}
+	if w.phase == within {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			if len(p) > 0 {
+				w.last = p[len(p)-1]
+			}
+			return
+		}
+		if end > 0 {
+			w.last = p[end-1]
+		}
+		w.bare = w.bare || w.last != '\r'
+		w.phase, p = behind, p[end+1:]
+	}
+	w.search(p)
+}
+
+// search looks for a bare request line in p and across its edge to the piece before.
+func (w *lineWatch) search(p []byte) {
+	if w.later || len(p) == 0 {
+		return
+	}
+	edge := append(append(make([]byte, 0, 2*len(w.tail)), w.tail[:]...), p[:min(len(p), len(w.tail))]...)
+	w.later = bytes.Contains(p, bareLine) || bytes.Contains(edge, bareLine)
+	if len(p) >= len(w.tail) {
+		copy(w.tail[:], p[len(p)-len(w.tail):])
+		return
+	}
+	copy(w.tail[:], w.tail[len(p):])
+	copy(w.tail[len(w.tail)-len(p):], p)
+}

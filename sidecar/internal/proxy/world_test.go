@@ -1,0 +1,416 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/shared/capability"
+	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/shared/token"
+	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
+	"github.com/sentryagent/agentidp/sidecar/internal/route"
+)
+
+const routes = `
+routes:
+  - {methods: [GET], path: /notes, capability: notes:read}
+  - {methods: [POST, PUT], path: /notes, capability: notes:write}
+  - {methods: [GET, DELETE], path: "/notes/{id}", capability: notes:read}
+  - {methods: [GET], path: /secret, capability: secret:read}
+  - {methods: [GET, POST], path: /open, capability: public}
+  - {methods: [OPTIONS], path: /open, capability: public}
+  - {methods: [GET], path: "/pub/**", capability: public}
+  - {methods: [GET], path: /token, capability: notes:read, forwardToken: true}
+  - {methods: [GET], path: /lasting, capability: notes:read, onStale: last_good}
+`
+
+// waitFor polls a condition for up to 10 s.
+func waitFor(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	require.Eventually(t, condition, 10*time.Second, 2*time.Millisecond, what)
+}
+
+// seen is one whole request as an upstream read it.
+type seen struct {
+	Method, Target, Host string
+	Header               http.Header
+	Body                 string
+}
+
+// text is everything of it, for searching.
+func (s seen) text() string {
+	return fmt.Sprintf("%s %s %s\n%v\n%s", s.Method, s.Target, s.Host, s.Header, s.Body)
+}
+
+// upstream records the requests that arrived whole.
+type upstream struct {
+	URL string
+
+	mu       sync.Mutex
+	requests []seen
+}
+
+func (u *upstream) add(s seen) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.requests = append(u.requests, s)
+}
+
+func (u *upstream) all() []seen {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.requests)
+}
+
+// stdUpstream reads with net/http, fastUpstream with fasthttp: what is one
+// request to both is one request.
+func stdUpstream(t *testing.T) *upstream {
+	u := &upstream{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // cut: it never happened
+		}
+		for name := range r.Trailer {
+			r.Header["Trailer "+name] = r.Trailer[name]
+		}
+		u.add(seen{r.Method, r.RequestURI, r.Host, r.Header, string(body)})
+		_, _ = io.WriteString(w, "hello")
+	}))
+	t.Cleanup(server.Close)
+	u.URL = server.URL
+	return u
+}
+
+func fastUpstream(t *testing.T) *upstream {
+	u := &upstream{}
+	server := &fasthttp.Server{MaxRequestBodySize: 64 << 20, ReadBufferSize: 64 << 10, CloseOnShutdown: true, Handler: func(ctx *fasthttp.RequestCtx) {
+		header := http.Header{}
+		for name, value := range ctx.Request.Header.All() {
+			header[string(name)] = append(header[string(name)], string(value))
+		}
+		u.add(seen{string(ctx.Method()), string(ctx.Request.Header.RequestURI()), string(ctx.Host()), header, string(ctx.Request.Body())})
+		ctx.SetBodyString("hello")
+	}}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	t.Cleanup(func() {
+		require.NoError(t, server.Shutdown())
+		require.NoError(t, <-served)
+	})
+	u.URL = "http://" + ln.Addr().String()
+	return u
+}
+
+// scripted answers each connection's requests with raw bytes.
+func scripted(t *testing.T, answer func(request *http.Request, conn net.Conn)) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var open sync.WaitGroup
+	open.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() {
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				for {
+					request, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					answer(request, conn)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = ln.Close(); open.Wait() })
+	return "http://" + ln.Addr().String()
+}
+
+// recorder keeps records in memory, the spool's way: full means that Admit
+// refuses, broken that Append does too.
+type recorder struct {
+	mu           sync.Mutex
+	records      []decision.Record
+	full, broken bool
+}
+
+var errFull = errors.New("full")
+
+func (r *recorder) Admit() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.full || r.broken {
+		return errFull
+	}
+	return nil
+}
+
+func (r *recorder) Append(record *decision.Record) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken {
+		return -1, errFull
+	}
+	r.records = append(r.records, *record)
+	return int64(len(r.records) - 1), nil
+}
+
+func (r *recorder) set(full, broken bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.full, r.broken = full, broken
+}
+
+func (r *recorder) all() []decision.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.records)
+}
+
+// revocations in memory.
+type revocations struct {
+	mu    sync.Mutex
+	jti   map[string]bool
+	stale bool
+}
+
+func (r *revocations) Revoked(c *token.Claims) (string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return "token_revoked", r.jti[c.JTI]
+}
+
+func (r *revocations) Stale() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stale
+}
+
+func (r *revocations) set(change func(*revocations)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r)
+}
+
+// verifier is the real token verification, without a cache.
+type verifier struct{ *token.Verifier }
+
+func (v verifier) Verify(ctx context.Context, raw string) (proxy.Identity, error) {
+	claims, err := v.Verifier.Verify(ctx, raw)
+	return proxy.Identity{Claims: claims, Digest: sha256.Sum256([]byte(raw))}, err
+}
+
+// decider covers capabilities, and remembers what it was asked.
+type decider struct {
+	mu     sync.Mutex
+	inputs []policy.Input
+	answer func(policy.Input) (policy.Decision, error) // nil: by capability
+}
+
+func (d *decider) Decide(_ context.Context, digest [32]byte, in policy.Input) (policy.Decision, error) {
+	d.mu.Lock()
+	d.inputs = append(d.inputs, in)
+	answer := d.answer
+	d.mu.Unlock()
+	if answer != nil {
+		return answer(in)
+	}
+	if in.Route.Capability == policy.Public {
+		return policy.Decision{Allow: true, Reason: policy.ReasonPublic}, nil
+	}
+	if digest == [32]byte{} {
+		return policy.Decision{Reason: "no_digest"}, nil
+	}
+	set, err := capability.NewSet(in.Token.Scope)
+	if err != nil || !set.Covers(capability.Capability(in.Route.Capability)) {
+		return policy.Decision{Reason: policy.ReasonCapabilityMissing}, nil
+	}
+	return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil
+}
+
+func (d *decider) set(answer func(policy.Input) (policy.Decision, error)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = answer
+}
+
+// logs collects what is logged.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// world is a proxy in front of an upstream, with everything around it in reach.
+type world struct {
+	t       *testing.T
+	addr    string
+	records *recorder
+	revoked *revocations
+	decider *decider
+	logs    *logs
+	metrics *metrics.Set
+	proxy   *proxy.Proxy
+	stop    func()
+}
+
+func newWorld(t *testing.T, upstreamURL string, change ...func(*proxy.Options)) *world {
+	t.Helper()
+	table, err := route.Load([]byte(routes))
+	require.NoError(t, err)
+	w := &world{
+		t: t, records: &recorder{}, revoked: &revocations{jti: map[string]bool{}}, decider: &decider{}, logs: &logs{}, metrics: metrics.NewSet(),
+	}
+	options := proxy.Options{
+		Upstream: proxy.Upstream{URL: upstreamURL, KeepAlive: 100 * time.Millisecond},
+		Routes:   table, Verifier: verifier{tokens(t).verifier}, Revocations: w.revoked, Decider: w.decider, Recorder: w.records,
+		Organizations:  func(id string) bool { return id == organization },
+		PolicyRevision: func() string { return "rev-1" },
+		Log:            slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Metrics:        w.metrics,
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	w.proxy, err = proxy.New(options)
+	require.NoError(t, err)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	w.addr = ln.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- w.proxy.Serve(ctx, ln) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-served)
+	})
+	t.Cleanup(w.stop)
+	return w
+}
+
+// dial opens a raw connection with a deadline of 10 s.
+func (w *world) dial() net.Conn {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.addr)
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(w.t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	return conn
+}
+
+// reply is one answer read off the wire.
+type reply struct {
+	*http.Response
+	body string
+}
+
+func (r reply) reason() string { return r.Header.Get("X-AgentIdP-Error") }
+
+// read reads one answer.
+func read(t *testing.T, r *bufio.Reader, method string) reply {
+	t.Helper()
+	response, err := http.ReadResponse(r, &http.Request{Method: method})
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return reply{response, string(body)}
+}
+
+// raw sends bytes on a connection of their own and reads one answer.
+func (w *world) raw(request string) reply {
+	w.t.Helper()
+	conn := w.dial()
+	_, err := io.WriteString(conn, request)
+	require.NoError(w.t, err)
+	method, _, _ := strings.Cut(request, " ")
+	return read(w.t, bufio.NewReader(conn), method)
+}
+
+// get asks with a token, if any, and extra header lines.
+func (w *world) get(path, token string, lines ...string) reply {
+	w.t.Helper()
+	return w.raw(request("GET", path, token, lines...))
+}
+
+func request(method, path, token string, lines ...string) string {
+	head := method + " " + path + " HTTP/1.1\r\nHost: api.example\r\n"
+	if token != "" {
+		head += "Authorization: Bearer " + token + "\r\n"
+	}
+	for _, line := range lines {
+		head += line + "\r\n"
+	}
+	return head + "\r\n"
+}
+
+// refuses asserts status, reason and form of a refusal.
+func (w *world) refuses(r reply, status int, reason string) {
+	w.t.Helper()
+	require.Equal(w.t, status, r.StatusCode, r.body)
+	require.Equal(w.t, reason, r.reason())
+	var body struct {
+		Code, Message string
+		Details       struct{ Reason, DecisionID string }
+	}
+	require.NoError(w.t, strictJSON(r.body, &body))
+	require.NotEmpty(w.t, body.Code)
+	require.NotEmpty(w.t, body.Message)
+	require.Equal(w.t, reason, body.Details.Reason)
+	record := w.record(body.Details.DecisionID)
+	require.Equal(w.t, reason, record.Reason)
+	require.Equal(w.t, status, record.Status)
+	require.Equal(w.t, "127.0.0.1", record.Peer)
+}
+
+// record finds the record of a decision.
+func (w *world) record(id string) decision.Record {
+	w.t.Helper()
+	all := w.records.all()
+	i := slices.IndexFunc(all, func(r decision.Record) bool { return r.DecisionID == id })
+	require.GreaterOrEqual(w.t, i, 0, "no record of decision %q in %v", id, all)
+	return all[i]
+}
+
+// closed asserts that the connection ends without another byte.
+func closed(t *testing.T, r *bufio.Reader) {
+	t.Helper()
+	rest, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.Empty(t, string(rest))
+}
