@@ -1,0 +1,223 @@
+// Package authn decides who sent a request: it verifies access tokens and
+// remembers good ones, never longer than they, the key set and a minute last.
+package authn
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/token"
+)
+
+// Keys is the key set that verifies tokens.
+type Keys interface {
+	token.Keys
+	// Epoch rises whenever the key set changes.
+	Epoch() uint64
+	// Refetch asks for the key set again because of an unknown kid, as often as
+	// its own limits allow, and reports whether the kid is known now.
+	Refetch(ctx context.Context, kid string) bool
+}
+
+// Options of an Authenticator. Issuer, Audience and Keys are required.
+type Options struct {
+	Issuer       string
+	Audience     string
+	Keys         Keys
+	MaxLifetime  time.Duration // default token.DefaultMaxLifetime
+	Leeway       time.Duration
+	AllowForeign bool          // see token.Verifier
+	Entries      int64         // verified tokens remembered, default 10,000; negative: none
+	MaxTTL       time.Duration // how long at most, default 1 min
+	Verifying    int           // signatures checked at once, default the cores
+	Wait         time.Duration // for a turn, default 1 s
+	Now          func() time.Time
+	Metrics      *metrics.Set
+}
+
+// Identity is what a verified token says.
+type Identity struct {
+	Claims token.Claims
+	Digest [sha256.Size]byte // SHA-256 of the token's text
+}
+
+// Authenticator verifies tokens. It is safe for concurrent use; Close it at the end.
+type Authenticator struct {
+	options  Options
+	verifier *token.Verifier
+	cache    *ristretto.Cache[uint64, *entry] // nil: off
+	fold     func(digest [sha256.Size]byte) uint64
+	turns    chan struct{}
+
+	hits, misses, dropped *metrics.Counter
+}
+
+// entry is immutable. It holds the whole digest, because the cache finds it by
+// 64 bits of it, and the epoch of the keys it was verified under.
+type entry struct {
+	identity Identity
+	epoch    uint64
+	until    int64 // Unix nanoseconds
+}
+
+// New makes an Authenticator.
+func New(o Options) (*Authenticator, error) {
+	o = o.withDefaults()
+	if o.Issuer == "" || o.Audience == "" || o.Keys == nil {
+		return nil, errors.New("authn: Issuer, Audience and Keys are required")
+	}
+	a := &Authenticator{
+		options: o,
+		verifier: &token.Verifier{
+			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, MaxLifetime: o.MaxLifetime, Leeway: o.Leeway, Now: o.Now, AllowForeign: o.AllowForeign,
+		},
+		fold:    func(digest [sha256.Size]byte) uint64 { return binary.LittleEndian.Uint64(digest[:8]) },
+		turns:   make(chan struct{}, o.Verifying),
+		hits:    o.Metrics.NewCounter("sidecar_token_cache_hits_total"),
+		misses:  o.Metrics.NewCounter("sidecar_token_cache_misses_total"),
+		dropped: o.Metrics.NewCounter("sidecar_token_cache_dropped_total"),
+	}
+	if o.Entries < 0 {
+		return a, nil
+	}
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, *entry]{
+		NumCounters: 10 * o.Entries, MaxCost: o.Entries, BufferItems: 64, IgnoreInternalCost: true,
+		KeyToHash: func(hash uint64) (uint64, uint64) { return hash, 0 },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("token cache: %w", err)
+	}
+	a.cache = cache
+	return a, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Entries == 0 {
+		o.Entries = 10_000
+	}
+	if o.MaxTTL <= 0 {
+		o.MaxTTL = time.Minute
+	}
+	if o.Verifying <= 0 {
+		o.Verifying = runtime.GOMAXPROCS(0)
+	}
+	if o.Wait <= 0 {
+		o.Wait = time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.NewSet()
+	}
+	return o
+}
+
+// Close ends the cache's goroutines.
+func (a *Authenticator) Close() {
+	if a.cache != nil {
+		a.cache.Close()
+	}
+}
+
+// Verify returns what a good token says, a *token.Error for a refused one, and
+// an *apierr.Error when it cannot decide now. Revocation is not its matter: it
+// is checked on every request, cached or not.
+func (a *Authenticator) Verify(ctx context.Context, raw string) (Identity, error) {
+	if len(raw) > token.MaxLength {
+		// Not even hashed: the verifier names the reason.
+		_, err := a.verifier.Verify(ctx, raw)
+		return Identity{}, err
+	}
+	digest := sha256.Sum256(unsafe.Slice(unsafe.StringData(raw), len(raw))) //nolint:gosec // only read, not kept: saves a copy
+	// The epoch is read before the keys: an entry can only be thought older than it is.
+	epoch := a.options.Keys.Epoch()
+	if found := a.lookup(&digest, epoch); found != nil {
+		a.hits.Inc()
+		return found.identity, nil
+	}
+	a.misses.Inc()
+	claims, err := a.verify(ctx, raw)
+	if err != nil {
+		return Identity{}, err
+	}
+	identity := Identity{Claims: claims, Digest: digest}
+	a.remember(identity, epoch)
+	return identity, nil
+}
+
+func (a *Authenticator) lookup(digest *[sha256.Size]byte, epoch uint64) *entry {
+	if a.cache == nil {
+		return nil
+	}
+	found, ok := a.cache.Get(a.fold(*digest))
+	if !ok || found.identity.Digest != *digest || found.epoch != epoch || a.options.Now().UnixNano() >= found.until {
+		return nil
+	}
+	return found
+}
+
+func (a *Authenticator) remember(identity Identity, epoch uint64) {
+	if a.cache == nil {
+		return
+	}
+	now := a.options.Now()
+	life := min(a.options.MaxTTL, time.Unix(identity.Claims.ExpiresAt, 0).Sub(now))
+	if life <= 0 {
+		return // within the leeway only: verified each time
+	}
+	made := &entry{identity: identity, epoch: epoch, until: now.Add(life).UnixNano()}
+	if !a.cache.SetWithTTL(a.fold(identity.Digest), made, 1, life) {
+		a.dropped.Inc()
+	}
+}
+
+// verify checks the token, and once more after a refetch when its key is unknown.
+func (a *Authenticator) verify(ctx context.Context, raw string) (token.Claims, error) {
+	if err := a.enter(ctx); err != nil {
+		return token.Claims{}, err
+	}
+	claims, err := a.verifier.Verify(ctx, raw)
+	<-a.turns
+	var refused *token.Error
+	if !errors.As(err, &refused) || refused.Reason != token.UnknownKey {
+		return claims, err
+	}
+	kid, headerErr := token.KeyID(raw)
+	if headerErr != nil || !a.options.Keys.Refetch(ctx, kid) {
+		return token.Claims{}, err
+	}
+	if err := a.enter(ctx); err != nil {
+		return token.Claims{}, err
+	}
+	defer func() { <-a.turns }()
+	return a.verifier.Verify(ctx, raw)
+}
+
+// enter waits for a turn: more signatures at once than cores only slow each other.
+func (a *Authenticator) enter(ctx context.Context) error {
+	select {
+	case a.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(a.options.Wait)
+	defer timer.Stop()
+	select {
+	case a.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return apierr.New(apierr.Overloaded, "too many tokens are being verified").WithReason("overloaded").WithRetryAfter(time.Second)
+}
