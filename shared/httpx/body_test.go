@@ -57,6 +57,7 @@ func TestStreamedBodies(t *testing.T) {
 			require.Equal(t, status, a.status)
 			require.Equal(t, body, a.body)
 			require.Equal(t, closed, a.closed)
+			require.Empty(t, a.rest, "nothing behind it is answered")
 			require.EqualValues(t, 1, handled.Load())
 		})
 	}
@@ -110,5 +111,7 @@ func TestPace(t *testing.T) {
 	a := send(8, 100)
 	require.Equal(t, 200, a.status, "a body that keeps the pace may take longer than any timeout")
 	require.Greater(t, time.Since(begun), 500*time.Millisecond)
-	require.Equal(t, 408, send(20, 1).status, "a drip is cut off")
+	begun = time.Now()
+	require.Equal(t, 408, send(80, 1).status, "a drip is cut off")
+	require.Less(t, time.Since(begun), 8*time.Second, "and not waited out")
 }

@@ -1,7 +1,6 @@
 package httpx
 
 import (
-	"net"
 	"syscall"
 
 	"github.com/valyala/fasthttp"
@@ -12,8 +11,12 @@ import (
 // notice. It costs one system call, reads nothing, works below TLS, and answers
 // false when it cannot tell. It is good until the handler returns.
 func Gone(ctx *fasthttp.RequestCtx) func() bool {
-	raw := socket(ctx.Conn())
-	if raw == nil {
+	socket, ok := below[syscall.Conn](ctx.Conn())
+	if !ok {
+		return func() bool { return false }
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
 		return func() bool { return false }
 	}
 	return func() bool {
@@ -21,23 +24,4 @@ func Gone(ctx *fasthttp.RequestCtx) func() bool {
 		err := raw.Control(func(fd uintptr) { gone = ended(fd) })
 		return gone || err != nil // an error says that we closed the socket ourselves
 	}
-}
-
-// socket finds the socket below TLS and other wrappers; nil if there is none.
-func socket(c net.Conn) syscall.RawConn {
-	for c != nil {
-		if s, ok := c.(syscall.Conn); ok {
-			raw, err := s.SyscallConn()
-			if err != nil {
-				return nil
-			}
-			return raw
-		}
-		wrapper, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		c = wrapper.NetConn()
-	}
-	return nil
 }

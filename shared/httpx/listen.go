@@ -256,7 +256,7 @@ func (c *conn) Close() error {
 		return nil
 	}
 	defer c.listener.remove(c)
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.unread.Load() && half.CloseWrite() == nil {
+	if half, ok := below[interface{ CloseWrite() error }](c.Conn); ok && c.unread.Load() && half.CloseWrite() == nil {
 		if c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the connection is closed next
 		}
@@ -266,15 +266,21 @@ func (c *conn) Close() error {
 
 // connOf finds our connection below a request's; nil if it is another listener's.
 func connOf(ctx *fasthttp.RequestCtx) *conn {
-	for inner := ctx.Conn(); inner != nil; {
-		if c, ours := inner.(*conn); ours {
-			return c
+	c, _ := below[*conn](ctx.Conn())
+	return c
+}
+
+// below finds a T among a connection and what it wraps, as NetConn tells.
+func below[T any](c net.Conn) (found T, ok bool) {
+	for c != nil {
+		if found, ok = c.(T); ok {
+			return found, true
 		}
-		wrapper, ok := inner.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
+		wrapper, wraps := c.(interface{ NetConn() net.Conn })
+		if !wraps {
+			break
 		}
-		inner = wrapper.NetConn()
+		c = wrapper.NetConn()
 	}
-	return nil
+	return found, false
 }

@@ -43,6 +43,7 @@ func TestRefusedRequests(t *testing.T) {
 			require.Equal(t, "nosniff", a.header.Get("X-Content-Type-Options"))
 			require.Empty(t, a.header.Get("Server"))
 			require.True(t, a.closed, "the connection stays open")
+			require.Empty(t, a.rest, "nothing behind it is answered")
 		})
 	}
 	badly := func(name, request string) {

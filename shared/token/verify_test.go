@@ -286,6 +286,17 @@ func TestVerifyCannotDecide(t *testing.T) {
 	}
 }
 
+func TestKeyID(t *testing.T) {
+	v := loadVectors(t)
+	kid, err := KeyID(seal(testKeys()[1], strings.Replace(v.Header, `"kid":"`, `"kid":"new-`, 1), v.Claims))
+	require.NoError(t, err)
+	require.Equal(t, "new-"+Thumbprint(&testKeys()[0].PublicKey), kid)
+	for _, bad := range []string{"", "a.b.c", seal(testKeys()[0], strings.Replace(v.Header, "RS256", "none", 1), v.Claims)} {
+		_, err := KeyID(bad)
+		reasonOf(t, err)
+	}
+}
+
 func TestVerifyDefaults(t *testing.T) {
 	v := loadVectors(t)
 	verifier := v.verifier()

@@ -35,6 +35,9 @@ import (
 type Options struct {
 	Logger *slog.Logger // default slog.Default
 	Now    idp.Clock    // default time.Now
+	// Notice is shown the first administrator's secret, once; default: nobody
+	// is, it lies in the data folder.
+	Notice io.Writer
 }
 
 // Logger makes the logger that the settings ask for.
@@ -50,6 +53,7 @@ func (c *Config) Logger(w io.Writer) (*slog.Logger, error) {
 type App struct {
 	cfg     Config
 	logger  *slog.Logger
+	notice  io.Writer
 	metrics *metrics.Set
 	db      *sqlite.Store
 	issuer  *issuer.Issuer
@@ -71,7 +75,10 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{cfg: cfg, logger: o.Logger, metrics: metrics.NewSet()}
+	if o.Notice == nil {
+		o.Notice = io.Discard
+	}
+	a := &App{cfg: cfg, logger: o.Logger, notice: o.Notice, metrics: metrics.NewSet()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -227,6 +234,14 @@ func (a *App) Issuer() string { return a.cfg.Issuer }
 
 // Addr is where the API listens.
 func (a *App) Addr() net.Addr { return a.main.Addr() }
+
+// AdminAddr is where metrics and profiles are when they are not on Addr; nil on loopback.
+func (a *App) AdminAddr() net.Addr {
+	if a.admin == nil {
+		return nil
+	}
+	return a.admin.Addr()
+}
 
 // Reload reads the policy again. When it does not compile or fails its tests,
 // the old one stays, which the log, a gauge and /health say.

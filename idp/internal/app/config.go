@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/shared/config"
 )
 
@@ -81,6 +82,10 @@ func (c *Config) limits() idp.Limits {
 	return idp.Limits{Agents: c.LimitsAgents, TokensPerMonth: c.LimitsTokensPerMonth, RequestsPerMinute: c.LimitsRequestsPerMinute, Credentials: idp.FreeLimits.Credentials}
 }
 
+func (c *Config) bootstrap() registry.BootstrapInput {
+	return registry.BootstrapInput{ClientID: c.BootstrapClientID, Secret: c.BootstrapClientSecret}
+}
+
 func (c *Config) path(name string) string { return filepath.Join(c.DataDir, name) }
 
 // StorePath is the SQLite file.
@@ -107,9 +112,9 @@ func (c *Config) Validate() []config.Problem {
 	demand(validAddr(c.AdminAddr), "admin_addr", "must be host:port")
 	demand(c.DataDir != "", "data_dir", "must not be empty")
 	problems = append(problems, c.issuerProblems()...)
-	demand(c.BootstrapClientID == "" || clientIDForm(c.BootstrapClientID), "bootstrap_client_id", "must be aidp_c_ and 22 letters or digits")
-	demand(c.BootstrapClientSecret == "" || len(c.BootstrapClientSecret) >= 32 && len(c.BootstrapClientSecret) <= 64, "bootstrap_client_secret", "must be 32 to 64 characters")
-	demand((c.BootstrapClientID == "") == (c.BootstrapClientSecret == ""), "bootstrap_client_id", "must be set together with bootstrap_client_secret")
+	if err := c.bootstrap().Check(); err != nil {
+		demand(false, "bootstrap_client_id", "%v", err)
+	}
 	demand(c.BcryptCost >= 10 && c.BcryptCost <= 15, "bcrypt_cost", "must be from 10 to 15")
 	demand(c.TokenTTL >= time.Minute && c.TokenTTL <= time.Hour && c.TokenTTL%time.Second == 0, "token_ttl", "must be whole seconds from 60s to 3600s")
 	demand(c.DefaultResource == "" || validResource(c.DefaultResource), "default_resource", "must be an absolute URI without a fragment")
@@ -155,11 +160,4 @@ func validAddr(addr string) bool {
 func validResource(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.IsAbs() && !strings.Contains(s, "#") && (u.Host != "" || u.Opaque != "")
-}
-
-// clientIDForm is that of every client id: clientauth makes no others.
-func clientIDForm(id string) bool {
-	const base62 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	rest, found := strings.CutPrefix(id, "aidp_c_")
-	return found && len(rest) == 22 && strings.Trim(rest, base62) == ""
 }

@@ -60,7 +60,7 @@ func (a *App) first(ctx context.Context) error {
 	if err := a.issuer.EnsureKey(ctx, commitOf(a.log)); err != nil {
 		return err
 	}
-	result, err := a.reg.EnsureBootstrap(ctx, registry.BootstrapInput{ClientID: a.cfg.BootstrapClientID, Secret: a.cfg.BootstrapClientSecret})
+	result, err := a.reg.EnsureBootstrap(ctx, a.cfg.bootstrap())
 	if err != nil || result == nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (a *App) first(ctx context.Context) error {
 		return err
 	}
 	a.logger.InfoContext(ctx, "administrator made", "clientId", result.Credential.Credential.ClientID, "file", a.cfg.AdminPath())
-	return printOnce(os.Stderr, result)
+	return printOnce(a.notice, result)
 }
 
 // printOnce shows the secret to whoever started the program by hand, outside the log.

@@ -21,7 +21,7 @@ policy that does not compile or fails its own tests is refused and the old one s
 			if err != nil {
 				return err
 			}
-			a, err := app.New(cmd.Context(), cfg, app.Options{Logger: logger})
+			a, err := app.New(cmd.Context(), cfg, app.Options{Logger: logger, Notice: p.Stderr})
 			if err != nil {
 				return err
 			}

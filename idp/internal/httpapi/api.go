@@ -71,7 +71,7 @@ type API struct {
 
 const (
 	defaultMaxPolls = 4096
-	leeway          = 5 * time.Second // between replicas' clocks
+	leeway          = 30 * time.Second // between replicas' clocks
 )
 
 // New makes an API. It panics when the route table contradicts itself.
@@ -116,9 +116,9 @@ func withDefaults(o Options) Options {
 func (a *API) mount() {
 	r := a.router
 	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleMethodNotAllowed, r.HandleOPTIONS = false, false, false, false
-	r.NotFound = a.serve(a.unmatched, "")
-	a.observe.add(a.unmatched.OperationID)
 	base := issuerPath(a.Issuer)
+	r.NotFound = a.serve(a.unmatched, base)
+	a.observe.add(a.unmatched.OperationID)
 	for _, route := range Routes() {
 		a.observe.add(route.OperationID)
 		a.handle(&route, route.Path, "")
@@ -132,7 +132,7 @@ func (a *API) mount() {
 	}
 }
 
-// handle serves a path, which begins with base where the document's do not.
+// handle serves a path, which begins with base where the document's does not.
 func (a *API) handle(route *Route, path, base string) {
 	methods := []string{route.Method}
 	if route.Method == fasthttp.MethodGet {
@@ -171,7 +171,7 @@ func (a *API) Limit(header *fasthttp.RequestHeader) int {
 // Refuse answers what the server refused before any route saw it: malformed,
 // too large or too slow requests.
 func (a *API) Refuse(http *fasthttp.RequestCtx, refusal *apierr.Error) {
-	c := a.open(http, a.unmatched, "")
+	c := a.open(http, a.unmatched, issuerPath(a.Issuer))
 	c.failure = refusal
 	c.render(refusal)
 	a.observe.count(a.unmatched.OperationID, http.Response.StatusCode())

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"regexp"
-	"slices"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
@@ -67,7 +66,7 @@ func (a *API) getAuditEvent(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	c.write(http.StatusOK, "application/json", slices.Clone(event))
+	c.write(http.StatusOK, "application/json", event)
 	return nil
 }
 

@@ -18,6 +18,7 @@ type observer struct {
 	set        *metrics.Set
 	inFlight   atomic.Int64
 	operations map[string]*operation
+	issued     *metrics.Counter
 }
 
 type operation struct {
@@ -26,7 +27,7 @@ type operation struct {
 }
 
 func newObserver(set *metrics.Set) *observer {
-	o := &observer{set: set, operations: map[string]*operation{}}
+	o := &observer{set: set, operations: map[string]*operation{}, issued: set.NewCounter("agentidp_tokens_issued_total")}
 	set.NewGauge("agentidp_http_requests_in_flight", func() float64 { return float64(o.inFlight.Load()) })
 	return o
 }
@@ -57,6 +58,15 @@ func (o *observer) count(id string, status int) {
 	if class := status / 100; class >= 2 && class < len(o.operations[id].classes) {
 		o.operations[id].classes[class].Inc()
 	}
+}
+
+// token counts a token that was issued, or not, by the error that the caller saw.
+func (o *observer) token(err error) {
+	if err == nil {
+		o.issued.Inc()
+		return
+	}
+	o.set.GetOrCreateCounter(obs.Name("agentidp_tokens_refused_total", "error", apierr.From(err).Code.OAuth())).Inc()
 }
 
 // logLine is the one line of a request. A token appears as its jti, a body never.

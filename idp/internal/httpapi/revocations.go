@@ -16,6 +16,9 @@ import (
 func (a *API) getRevocations(ctx context.Context, c *call) error {
 	q := c.query()
 	after, wait := q.text("after"), time.Duration(q.integer("wait", 0, feed.MaxWait, 0))*time.Second
+	if _, err := feed.ParseCursor(after); after != "" && err != nil {
+		q.breaks("after", feed.ErrCursor.Error())
+	}
 	if err := q.done(); err != nil {
 		return err
 	}

@@ -30,17 +30,23 @@ type tokenView struct {
 
 // issueToken is the token endpoint (RFC 6749 section 3.2).
 func (a *API) issueToken(ctx context.Context, c *call) error {
-	caller := &grants.Caller{Origin: c.origin, Gone: c.gone}
-	wire, err := c.readForm()
-	if err != nil {
-		return a.Grants.Refuse(ctx, caller, err)
-	}
-	issued, err := a.Grants.Issue(ctx, wire, caller)
-	c.clientID, c.agentID, c.organizationID, c.jti = caller.ClientID, caller.AgentID, caller.OrganizationID, caller.JTI
+	issued, err := a.grant(ctx, c)
+	a.observe.token(err)
 	if err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, tokenView{AccessToken: issued.AccessToken, TokenType: "Bearer", ExpiresIn: issued.ExpiresIn, Scope: issued.Scope})
+}
+
+func (a *API) grant(ctx context.Context, c *call) (grants.Issued, error) {
+	caller := &grants.Caller{Origin: c.origin, Gone: c.gone}
+	wire, err := c.readForm()
+	if err != nil {
+		return grants.Issued{}, a.Grants.Refuse(ctx, caller, err)
+	}
+	issued, err := a.Grants.Issue(ctx, wire, caller)
+	c.clientID, c.agentID, c.organizationID, c.jti = caller.ClientID, caller.AgentID, caller.OrganizationID, caller.JTI
+	return issued, err
 }
 
 // introspectToken is RFC 7662.

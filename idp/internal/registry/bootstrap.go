@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,10 +41,17 @@ func (in BootstrapInput) Check() error {
 		return errors.New("bootstrap: client id and secret must be set together")
 	case !clientIDForm.MatchString(in.ClientID):
 		return errors.New("bootstrap: the client id must be aidp_c_ and 22 of 0-9, A-Z, a-z")
-	case !clientauth.CheckFormat(in.Secret):
-		return errors.New("bootstrap: the secret must be aidp_sk_, 43 of 0-9, A-Z, a-z and a valid 6-character checksum")
+	case !strongSecret(in.Secret):
+		return errors.New("bootstrap: the secret must be 32 to 64 printable ASCII characters")
 	}
 	return nil
+}
+
+// strongSecret bounds what an operator may choose: any length that bcrypt
+// looks at whole, and none that can be guessed. One in our own format is the best.
+func strongSecret(secret string) bool {
+	printable := func(r rune) bool { return r >= ' ' && r <= '~' }
+	return len(secret) >= 32 && len(secret) <= 64 && strings.TrimFunc(secret, printable) == ""
 }
 
 // BootstrapResult is the administrator that a bootstrap or reset made usable.

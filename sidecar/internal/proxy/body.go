@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"net"
 	"strconv"
 	"sync"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/httpx"
@@ -21,14 +18,15 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 type bodySource struct {
 	from    io.Reader // nil: none
 	length  int64     // guard.Chunked: not declared
-	touched bool      // nobody can read it from its start again
+	client  *watched
+	touched bool // nobody can read it from its start again
 	read    int64
 	err     error // the client's fault
 }
 
 // open gives the request's body; from now on it must come at its pace.
 func (p *Proxy) open(x *exchange) (*bodySource, *refusal) {
-	b := &bodySource{length: x.head.Length}
+	b := &bodySource{length: x.head.Length, client: watchedOf(x.ctx.Conn())}
 	if !x.head.HasBody() {
 		return b, nil
 	}
@@ -87,30 +85,33 @@ func (b *bodySource) write(w *bufio.Writer, p []byte) error {
 	return w.Flush()
 }
 
+// end finishes the message, if the client did. fasthttp takes the end of the
+// connection for the end of a chunked body; nothing of a whole one is left to
+// read when it ends, so a connection that was read to its end cut it.
 func (b *bodySource) end(w *bufio.Writer) error {
+	whole := b.read == b.length
+	if b.length == guard.Chunked {
+		whole = b.client != nil && !b.client.ended
+	}
+	if !whole {
+		b.err = io.ErrUnexpectedEOF
+		return errBody
+	}
 	if b.length == guard.Chunked {
 		_, err := w.WriteString("0\r\n\r\n")
 		return err
-	}
-	if b.read != b.length {
-		b.err = io.ErrUnexpectedEOF
-		return errBody
 	}
 	return nil
 }
 
 // refusal words the client's fault.
 func (b *bodySource) refusal() *refusal {
-	var network net.Error
-	var broken fasthttp.ErrBrokenChunk
 	switch {
 	case apierr.Is(b.err, apierr.PayloadTooLarge):
 		return bodyLarge
-	case errors.As(b.err, &network) && network.Timeout():
+	case apierr.Is(b.err, apierr.RequestTimeout):
 		return bodyTimeout
-	case errors.Is(b.err, io.ErrUnexpectedEOF), errors.As(b.err, &network):
-		return bodyIncomplete
-	case errors.As(b.err, &broken) && errors.Is(broken, io.EOF):
+	case errors.Is(b.err, io.ErrUnexpectedEOF), b.client != nil && b.client.ended:
 		return bodyIncomplete
 	}
 	return bodyMalformed

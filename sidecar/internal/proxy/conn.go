@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -16,6 +18,7 @@ type upstreamConn struct {
 	limit   time.Duration   // of one read or write
 	sent    int64           // bytes of the current request that the kernel took
 	waiting bool            // the read deadline is that of the answer's head
+	ended   bool            // the upstream sent its last byte
 }
 
 // dial connects, with TLS when the upstream speaks it. fasthttp's own timeout is ignored.
@@ -57,7 +60,9 @@ func (c *upstreamConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	c.ended = c.ended || errors.Is(err, io.EOF)
+	return n, err
 }
 
 // await sets one deadline for everything up to the end of the answer's head.

@@ -162,7 +162,7 @@ var ErrUpstream = errors.New("upstream must be http://host[:port] or https://hos
 func parseUpstream(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUpstream, err)
+		return nil, ErrUpstream // the parser's error quotes the text, which may hold a password
 	}
 	plain := u.User == nil && (u.Path == "" || u.Path == "/") && u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.Opaque == ""
 	if u.Scheme != "http" && u.Scheme != "https" || !guard.ValidHost([]byte(u.Host)) || !plain {

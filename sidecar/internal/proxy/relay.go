@@ -104,6 +104,9 @@ func (s *answerStream) Read(p []byte) (int, error) {
 	}
 	n, err := s.from.Read(p)
 	s.x.record.BytesOut += int64(n)
+	if errors.Is(err, io.EOF) && s.a.Length == guard.Chunked && s.a.line.conn.ended {
+		err = io.ErrUnexpectedEOF // fasthttp takes the end of the connection for the last chunk
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		s.complete = true

@@ -28,6 +28,7 @@ func (l watcher) Accept() (net.Conn, error) {
 type watched struct {
 	net.Conn
 	line    lineWatch
+	ended   bool        // the client sent its last byte
 	waiting *exchange   // judged, and its body asked for with 100 Continue
 	linger  atomic.Bool // the client may still be sending
 }
@@ -46,6 +47,7 @@ func (c *watched) CloseWrite() error {
 func (c *watched) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.line.read(p[:n])
+	c.ended = c.ended || errors.Is(err, io.EOF)
 	return n, err
 }
 

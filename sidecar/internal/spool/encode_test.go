@@ -157,7 +157,7 @@ func FuzzEncode(f *testing.F) {
 		}
 		r.Sequence, r.PrevHash = 12, decision.Hash(nil)
 		require.Equal(t, marshal(t, r), string(line))
-		if utf8.ValidString(id+" "+path+" "+host+" "+reason) {
+		if utf8.ValidString(id + " " + path + " " + host + " " + reason) {
 			require.Equal(t, r, parsed)
 		}
 	})

@@ -213,11 +213,17 @@ func TestLocalRotatesQuietly(t *testing.T) {
 func TestNoSpace(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	eventually(t, "spare", func() bool { return len(files(t, dir, spareName)) == 1 })
-	s.mu.Lock()
-	require.NoError(t, s.spare.discard())
-	s.spare = nil
-	s.mu.Unlock()
+	s.kick()
+	eventually(t, "the spare segment", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.spare == nil {
+			return false
+		}
+		err := s.spare.discard()
+		s.spare = nil
+		return err == nil
+	})
 	// A folder under the name stands for the missing space: the file cannot be made.
 	for _, name := range []string{spareName, nextName} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))

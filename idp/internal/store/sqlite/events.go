@@ -162,10 +162,10 @@ func (t events) List(ctx context.Context, f store.EventFilter) ([]store.EventRow
 	}
 	from, to, before := int64(math.MinInt64), int64(math.MaxInt64), int64(math.MaxInt64)
 	if !f.From.IsZero() {
-		from = f.From.UnixMilli()
+		from = ceiling(f.From)
 	}
 	if !f.To.IsZero() {
-		to = f.To.UnixMilli()
+		to = ceiling(f.To)
 	}
 	if f.Before > 0 {
 		before = f.Before
@@ -174,6 +174,9 @@ func (t events) List(ctx context.Context, f store.EventFilter) ([]store.EventRow
 		f.OrganizationID, f.AgentID, string(f.Action), string(f.Outcome), from, to, before, f.Limit)
 }
 
+// ceiling is the first whole millisecond that is not before at: events have no finer time.
+func ceiling(at time.Time) int64 { return at.Add(time.Millisecond - time.Nanosecond).UnixMilli() }
+
 const eventRangeAll = `
 SELECT sequence, event_id, organization_id, agent_id, action, outcome, timestamp, body
 FROM events
@@ -181,7 +184,7 @@ WHERE sequence >= ?1
 ORDER BY sequence
 LIMIT ?2`
 
-// Oldest first; the index of a segment is not in that order, so the organization is looked at row by row.
+// Oldest first, segment by segment like the lists.
 const eventRange = `
 SELECT sequence, event_id, organization_id, agent_id, action, outcome, timestamp, body
 FROM events

@@ -18,11 +18,11 @@ var ErrInUse = errors.New("database is in use")
 type lock struct{ file *os.File }
 
 func acquire(path string) (*lock, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the operator names the file
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G703: the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("database lock: %w", err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // G115: a descriptor fits an int
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		refusal := fmt.Errorf("database lock %s: %w", path, err)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			refusal = fmt.Errorf("%w: %s is locked by process %s", ErrInUse, path, owner(path))
@@ -46,7 +46,7 @@ func (l *lock) sign() error {
 }
 
 func owner(path string) string {
-	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	text, err := os.ReadFile(path) //nolint:gosec // G703: the operator names the file
 	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {
 		return pid
 	}

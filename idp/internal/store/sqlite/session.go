@@ -27,7 +27,7 @@ func (s *session) prepared(ctx context.Context, query string) (*sql.Stmt, error)
 	if statement, found := s.statements[query]; found {
 		return statement, nil
 	}
-	statement, err := s.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // lives as long as the session
+	statement, err := s.conn.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -35,9 +35,10 @@ func (s *session) prepared(ctx context.Context, query string) (*sql.Stmt, error)
 	return statement, nil
 }
 
-// run executes a statement without arguments, such as BEGIN.
+// run executes a statement without arguments, such as BEGIN. It is never interrupted.
 func (s *session) run(ctx context.Context, query string) error {
-	statement, err := s.prepared(ctx, query)
+	ctx = context.WithoutCancel(ctx)
+	statement, err := s.prepared(ctx, query) //nolint:sqlclosecheck // the session closes it
 	if err != nil {
 		return err
 	}

@@ -29,11 +29,12 @@ func (t *transaction) exec(ctx context.Context, query string, args ...any) (int6
 	if err := t.usable(ctx); err != nil {
 		return 0, err
 	}
-	statement, err := t.session.prepared(t.steady, query)
+	steady := context.WithoutCancel(ctx)
+	statement, err := t.session.prepared(steady, query) //nolint:sqlclosecheck // the session closes it
 	if err != nil {
 		return 0, t.judge(err)
 	}
-	result, err := statement.ExecContext(t.steady, args...)
+	result, err := statement.ExecContext(steady, args...)
 	if err != nil {
 		return 0, t.judge(err)
 	}
@@ -56,11 +57,12 @@ func get[T any](ctx context.Context, t *transaction, query string, scan func(row
 	if err := t.usable(ctx); err != nil {
 		return none, err
 	}
-	statement, err := t.session.prepared(t.steady, query)
+	steady := context.WithoutCancel(ctx)
+	statement, err := t.session.prepared(steady, query) //nolint:sqlclosecheck // the session closes it
 	if err != nil {
 		return none, t.judge(err)
 	}
-	found, err := scan(statement.QueryRowContext(t.steady, args...))
+	found, err := scan(statement.QueryRowContext(steady, args...))
 	if err != nil {
 		return none, t.judge(err)
 	}
@@ -102,10 +104,11 @@ func list[T any](ctx context.Context, t *transaction, query string, scan func(ro
 	if err := t.usable(ctx); err != nil {
 		return nil, err
 	}
+	steady := context.WithoutCancel(ctx)
 	if t.health != nil {
-		ctx = t.steady
+		ctx = steady
 	}
-	statement, err := t.session.prepared(t.steady, query)
+	statement, err := t.session.prepared(steady, query) //nolint:sqlclosecheck // the session closes it
 	if err != nil {
 		return nil, t.judge(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -129,7 +130,7 @@ func (s *Store) connect(ctx context.Context, path string) error {
 // create makes the file readable by its owner only; SQLite gives the
 // write-ahead log beside it the same mode.
 func create(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the operator names the file
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G703: the operator names the file
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
@@ -160,6 +161,15 @@ func (s *Store) Watch() (<-chan struct{}, func()) { return s.watchers.add() }
 // because a write or a sync to disk failed and what is on disk is no longer
 // known. Reads go on; only a restart, which recovers from the log, mends it.
 func (s *Store) Failed() <-chan struct{} { return s.health.failed }
+
+// Pragmas are the writer's settings as SQLite confirmed them, for the log at start.
+func (s *Store) Pragmas() []slog.Attr {
+	attributes := make([]slog.Attr, len(writerPragmas))
+	for i, p := range writerPragmas {
+		attributes[i] = slog.String(p.name, p.want)
+	}
+	return attributes
+}
 
 // Ping implements store.DB. After a failed write it makes a durable write of
 // its own to see whether the cause, such as a full disk, is gone.

@@ -18,12 +18,11 @@ var errOver = errors.New("transaction is over")
 // under a statement that it interrupts. The context is looked at before each.
 type transaction struct {
 	session  *session
-	health   *health         // of the store; nil in a read-only transaction
-	steady   context.Context // without cancellation
-	over     bool            // fn has returned
-	ended    bool            // committed or rolled back
-	broken   error           // SQLite gave the transaction up: whatever runs now would commit by itself
-	revoking bool            // a revocation was appended
+	health   *health // of the store; nil in a read-only transaction
+	over     bool    // fn has returned
+	ended    bool    // committed or rolled back
+	broken   error   // SQLite gave the transaction up: whatever runs now would commit by itself
+	revoking bool    // a revocation was appended
 }
 
 // tx is the transaction as its users see it.
@@ -59,16 +58,16 @@ func (s *Store) update(ctx context.Context, fn func(context.Context, *transactio
 	if err := s.takeTurn(ctx); err != nil {
 		return err
 	}
-	defer s.endTurn()
+	defer s.endTurn(ctx)
 	if err := s.health.refusal(); err != nil {
 		return err
 	}
-	t := &transaction{session: s.writer, health: s.health, steady: context.WithoutCancel(ctx)}
-	if err := t.session.run(t.steady, beginWrite); err != nil {
+	t := &transaction{session: s.writer, health: s.health}
+	if err := t.session.run(ctx, beginWrite); err != nil {
 		return s.health.note(translate(err))
 	}
 	defer func() { // also when fn panics
-		err = also(err, t.rollback())
+		err = also(err, t.rollback(ctx))
 	}()
 	err = fn(ctx, t)
 	if t.broken != nil {
@@ -102,14 +101,14 @@ func (s *Store) takeTurn(ctx context.Context) error {
 
 // endTurn gives the writer on, after a checkpoint when the log has grown long.
 // The caller, whose commit is durable already, does not wait for that.
-func (s *Store) endTurn() {
+func (s *Store) endTurn(ctx context.Context) {
 	if s.health.refusal() != nil || !s.wal.due(s.writer) {
 		<-s.turn
 		return
 	}
 	go func() {
 		defer func() { <-s.turn }()
-		if err := s.wal.checkpoint(context.Background(), s.writer); err != nil {
+		if err := s.wal.checkpoint(ctx, s.writer); err != nil {
 			_ = s.health.note(translate(err)) // remembered: Ping reports it
 		}
 	}()
@@ -122,7 +121,7 @@ func (t *transaction) commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := t.session.run(t.steady, commit)
+	err := t.session.run(ctx, commit)
 	if err == nil {
 		t.ended = true
 		t.health.suspect.Store(false)
@@ -139,13 +138,13 @@ const rollback = `ROLLBACK`
 
 // rollback ends the transaction unless it has ended. SQLite answers a plain
 // error where it has rolled back by itself already.
-func (t *transaction) rollback() error {
+func (t *transaction) rollback(ctx context.Context) error {
 	t.over = true
 	if t.ended {
 		return nil
 	}
 	t.ended = true
-	err := t.session.run(t.steady, rollback)
+	err := t.session.run(ctx, rollback)
 	if err == nil || code(err) == sqliteError {
 		return nil
 	}
@@ -168,11 +167,11 @@ func (s *Store) view(ctx context.Context, fn func(context.Context, *transaction)
 		return err
 	}
 	return s.readers.with(ctx, func(ctx context.Context, r *session) (err error) {
-		t := &transaction{session: r, steady: context.WithoutCancel(ctx)}
-		if err := r.run(t.steady, beginRead); err != nil {
+		t := &transaction{session: r}
+		if err := r.run(ctx, beginRead); err != nil {
 			return errors.Join(errUnsound, translate(err))
 		}
-		defer func() { err = also(err, t.rollback()) }()
+		defer func() { err = also(err, t.rollback(ctx)) }()
 		return fn(ctx, t)
 	})
 }
@@ -184,42 +183,42 @@ func (t *transaction) savepoint(ctx context.Context, fn func(ctx context.Context
 	if err := t.usable(ctx); err != nil {
 		return err
 	}
-	if err := t.session.run(t.steady, savepointBegin); err != nil {
+	if err := t.session.run(ctx, savepointBegin); err != nil {
 		return t.judge(err)
 	}
 	kept := false
 	defer func() {
 		if !kept { // fn panicked
-			_ = t.undo() // t.broken remembers a failure
+			_ = t.undo(ctx) // t.broken remembers a failure
 		}
 	}()
 	err := fn(ctx)
 	kept = true
 	if err != nil {
-		return also(err, t.undo())
+		return also(err, t.undo(ctx))
 	}
-	return t.release()
+	return t.release(ctx)
 }
 
 const savepointUndo = `ROLLBACK TO part`
 
-func (t *transaction) undo() error {
+func (t *transaction) undo(ctx context.Context) error {
 	if t.broken != nil {
 		return t.broken
 	}
-	if err := t.session.run(t.steady, savepointUndo); err != nil {
+	if err := t.session.run(ctx, savepointUndo); err != nil {
 		return t.giveUp(translate(err))
 	}
-	return t.release()
+	return t.release(ctx)
 }
 
 const savepointRelease = `RELEASE part`
 
-func (t *transaction) release() error {
+func (t *transaction) release(ctx context.Context) error {
 	if t.broken != nil {
 		return t.broken
 	}
-	if err := t.session.run(t.steady, savepointRelease); err != nil {
+	if err := t.session.run(ctx, savepointRelease); err != nil {
 		return t.giveUp(translate(err))
 	}
 	return nil

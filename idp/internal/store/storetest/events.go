@@ -101,7 +101,7 @@ var eventFacts = []fact{
 			}
 		}
 	}},
-	{"from is inclusive and to exclusive, to the millisecond", func(t *testing.T, b Backend) {
+	{"from is inclusive and to exclusive, to the nanosecond", func(t *testing.T, b Backend) {
 		rows := randomEvents(9000)
 		appendEvents(t, b.DB, rows...)
 		for _, sequence := range []int64{0, 1, 4094, 4095, 4096, 4097, 8191, 8192, 8999} {
@@ -119,7 +119,8 @@ var eventFacts = []fact{
 				require.True(t, newest(-time.Hour, time.Millisecond), "%d %+v", sequence, narrow)
 				require.True(t, newest(0, time.Hour), "%d %+v", sequence, narrow)
 				require.False(t, newest(-time.Hour, 0), "%d %+v", sequence, narrow)
-				require.False(t, newest(time.Millisecond, time.Hour), "%d %+v", sequence, narrow)
+				require.False(t, newest(time.Nanosecond, time.Hour), "%d %+v", sequence, narrow)
+				require.True(t, newest(-time.Hour, time.Nanosecond), "%d %+v", sequence, narrow)
 			}
 		}
 	}},
