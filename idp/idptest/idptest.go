@@ -67,7 +67,7 @@ func (p *IdP) Start() {
 		require.NoError(p.t, <-ended)
 	}
 	require.Eventually(p.t, func() bool {
-		answer, err := http.Get(p.URL + "/health") //nolint:noctx,gosec // a test of our own server
+		answer, err := http.Get(p.URL + "/health")
 		if err != nil {
 			return false
 		}
@@ -139,7 +139,7 @@ func (p *IdP) CallAs(c Credential, method, path string, body any) (status int, a
 		require.NoError(p.t, err)
 		content = string(raw)
 	}
-	request, err := http.NewRequest(method, p.URL+path, strings.NewReader(content)) //nolint:noctx // the client has a timeout
+	request, err := http.NewRequest(method, p.URL+path, strings.NewReader(content))
 	require.NoError(p.t, err)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")

@@ -12,13 +12,13 @@ import (
 func TestTheIdPKeepsItsDataAndAddressOverARestart(t *testing.T) {
 	idp := idptest.Start(t)
 	agent := idp.Register("agent@example.com", "notes:read")
-	url, status := idp.URL, 0
+	url := idp.URL
 	idp.Stop()
 	idp.Stop()
 	idp.Start()
 	require.Equal(t, url, idp.URL)
 	require.NotEmpty(t, idp.Token(agent, "https://notes.example.com"))
-	status, _ = idp.CallAs(agent, http.MethodGet, "/api/v1/agents/"+agent.AgentID, nil)
+	status, _ := idp.CallAs(agent, http.MethodGet, "/api/v1/agents/"+agent.AgentID, nil)
 	require.Equal(t, http.StatusOK, status)
 	status, _ = idp.CallAs(agent, http.MethodGet, "/api/v1/agents", nil)
 	require.Equal(t, http.StatusForbidden, status)

@@ -82,7 +82,7 @@ func refusal(response *http.Response, body []byte) *Error {
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	_ = json.Unmarshal(body, &answer) //nolint:errcheck // an answer of something in between: the status says it
+	_ = json.Unmarshal(body, &answer) // an answer of something in between: the status says it
 	e := &Error{Status: response.StatusCode, Code: answer.Code, Description: answer.Description, RequestID: response.Header.Get("X-Request-Id")}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		e.RetryAfter = time.Duration(seconds) * time.Second

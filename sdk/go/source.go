@@ -61,7 +61,7 @@ func (s *TokenSource) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	}
 	if s.flight == nil {
 		s.flight = &flight{done: make(chan struct{})}
-		go s.refresh(s.flight)
+		go s.refresh(s.flight) //nolint:gosec // the request is for all who wait, not for this caller
 	}
 	current, token := s.flight, s.token
 	s.mu.Unlock()

@@ -82,7 +82,7 @@ func tamper(ctx context.Context, path string, edit func(context.Context, *sql.DB
 		return err
 	}
 	for _, name := range triggers {
-		if _, err := db.ExecContext(ctx, `DROP TRIGGER "`+name+`"`); err != nil { //nolint:gosec // a name from the schema itself
+		if _, err := db.ExecContext(ctx, `DROP TRIGGER "`+name+`"`); err != nil {
 			return err
 		}
 	}

@@ -27,7 +27,7 @@ checkpoints given. It names the first bad event. Exit status 0: valid, 1: not va
 The checkpoint copy in the data folder belongs to the same machine. Give one that was
 kept elsewhere (GET /api/v1/audit/checkpoint) to be sure of a log that was cut or
 rewritten together with everything beside it.`,
-		func(cmd *cobra.Command, cfg app.Config) error {
+		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			checkpoints, err := readCheckpoints(cfg, files)
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ rewritten together with everything beside it.`,
 			if err != nil {
 				return err
 			}
-			defer store.Close()
+			defer func() { err = errors.Join(err, store.Close()) }()
 			report, err := store.Verify(cmd.Context(), auditlog.VerifyOptions{Checkpoints: checkpoints, Progress: func(events int64) {
 				if events%100_000 == 0 {
 					fmt.Fprintf(p.Stderr, "%d events\n", events)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -16,12 +17,12 @@ func (p Process) bootstrapReset() *cobra.Command {
 	return offline(p.command("reset", "Give the administrator a new credential after the secret was lost", `Reset gives an active administrator of the operator's organization a new credential, restoring
 admin@localhost if there is none, and writes it to admin.json in the data folder. Existing
 credentials stay as they are. The reset is audited.`,
-		func(cmd *cobra.Command, cfg app.Config) error {
+		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			store, err := app.OpenOffline(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
-			defer store.Close()
+			defer func() { err = errors.Join(err, store.Close()) }()
 			result, err := store.ResetAdministrator(cmd.Context())
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"text/tabwriter"
@@ -17,12 +18,12 @@ func (p Process) keys() *cobra.Command {
 
 func (p Process) keysList() *cobra.Command {
 	return offline(p.command("list", "List the signing keys", "List prints every signing key: id, status, when it was made.",
-		func(cmd *cobra.Command, cfg app.Config) error {
+		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			store, err := app.OpenOffline(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
-			defer store.Close()
+			defer func() { err = errors.Join(err, store.Close()) }()
 			keys, err := store.Keys(cmd.Context())
 			if err != nil {
 				return err
@@ -40,7 +41,7 @@ func (p Process) keysImport() *cobra.Command {
 	var file string
 	cmd := offline(p.command("import", "Import an RSA private key as the signing key", `Import takes a PEM file with an RSA private key of 2048 to 4096 bits (PKCS#1 or PKCS#8). It becomes
 the key that signs; the one before stays published until its tokens have expired.`,
-		func(cmd *cobra.Command, cfg app.Config) error {
+		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			if file == "" {
 				return fmt.Errorf("%w: --pem FILE is required", errUsage)
 			}
@@ -52,7 +53,7 @@ the key that signs; the one before stays published until its tokens have expired
 			if err != nil {
 				return err
 			}
-			defer store.Close()
+			defer func() { err = errors.Join(err, store.Close()) }()
 			kid, err := store.ImportKey(cmd.Context(), pem)
 			if err != nil {
 				return err

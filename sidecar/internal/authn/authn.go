@@ -1,11 +1,5 @@
-// Package authn answers whose token a request carries: verified once, then
-// remembered for a short while.
-//
-// What is remembered never decides alone. The cache is looked up by the SHA-256
-// of the whole token and the whole digest is compared; an entry counts only
-// under the key set it was verified with, and only until the token's exp.
-// Revocation is not cached here at all: the caller asks for it on every
-// request, after Authenticate.
+// Package authn decides who sent a request: it verifies access tokens and
+// remembers good ones, never longer than they, the key set and a minute last.
 package authn
 
 import (
@@ -15,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"time"
 	"unsafe"
 
@@ -26,218 +19,205 @@ import (
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
-// Keys is the key set that tokens are verified with.
+// Keys is the key set that verifies tokens.
 type Keys interface {
 	token.Keys
-	// Epoch is raised whenever the set of keys changes.
+	// Epoch rises whenever the key set changes.
 	Epoch() uint64
-	// Stale is nil, or says why no key may be trusted now: none was ever
-	// fetched, or the last fetch is too long ago.
-	Stale() error
-	// Refetch looks for the key that missing, an error of Key wrapping
-	// token.ErrUnknownKey, did not find. It is cheap when it may not ask the
-	// issuer now. It reports whether another try makes sense.
-	Refetch(ctx context.Context, missing error) bool
+	// Refetch asks for the key set again because of an unknown kid, as often as
+	// its own limits allow, and reports whether the kid is known now.
+	Refetch(ctx context.Context, kid string) bool
 }
 
-// Bounds of Options.
-const (
-	DefaultCacheBytes = 16 << 20
-	MaxTTL            = time.Minute
-	DefaultMaxWaiting = 1024
-	entryBytes        = 768 // of an entry besides the token's own text
-)
-
-// Options of New. The zero value is usable.
+// Options of an Authenticator. Issuer, Audience and Keys are required.
 type Options struct {
-	Keys       Keys             // nil: the Verifier's own Keys, which never change
-	CacheBytes int64            // of memory for verified tokens, roughly; 0: DefaultCacheBytes; < 0: no cache
-	Verifying  int              // verifications at a time; 0: GOMAXPROCS
-	MaxWaiting int              // callers waiting for one; beyond it 503; 0: DefaultMaxWaiting
-	Now        func() time.Time // nil: time.Now
-	Metrics    *metrics.Set     // nil: not exposed
+	Issuer       string
+	Audience     string
+	Keys         Keys
+	MaxLifetime  time.Duration // default token.DefaultMaxLifetime
+	Leeway       time.Duration
+	AllowForeign bool          // see token.Verifier
+	Entries      int64         // verified tokens remembered, default 10,000; negative: none
+	MaxTTL       time.Duration // how long at most, default 1 min
+	Verifying    int           // signatures checked at once, default the cores
+	Wait         time.Duration // for a turn, default 1 s
+	Now          func() time.Time
+	Metrics      *metrics.Set
 }
 
-// Authenticator verifies tokens for one issuer and one audience. It is safe
-// for concurrent use.
+// Identity is what a verified token says.
+type Identity struct {
+	Claims token.Claims
+	Digest [sha256.Size]byte // SHA-256 of the token's text
+}
+
+// Authenticator verifies tokens. It is safe for concurrent use; Close it at the end.
 type Authenticator struct {
+	options  Options
 	verifier *token.Verifier
-	keys     Keys
-	now      func() time.Time
-	cache    *ristretto.Cache[[]byte, *entry] // nil: off
-	hash     func([]byte) (uint64, uint64)    // of a digest
-	gate     gate
+	cache    *ristretto.Cache[uint64, *entry] // nil: off
+	fold     func(digest [sha256.Size]byte) uint64
+	turns    chan struct{}
 
 	hits, misses, dropped *metrics.Counter
 }
 
-// Result is a good token. Claims are shared with other requests: read only.
-type Result struct {
-	Claims *token.Claims
-	Digest [sha256.Size]byte // SHA-256 of the token
-	Cached bool
-}
-
-// entry is a verified token. It is immutable.
+// entry is immutable. It holds the whole digest, because the cache finds it by
+// 64 bits of it, and the epoch of the keys it was verified under.
 type entry struct {
-	digest [sha256.Size]byte
-	epoch  uint64 // of the key set
-	claims token.Claims
+	identity Identity
+	epoch    uint64
+	until    int64 // Unix nanoseconds
 }
 
-// New makes an Authenticator; Close ends it.
-func New(verifier *token.Verifier, opts Options) (*Authenticator, error) {
-	if opts.Metrics == nil {
-		opts.Metrics = metrics.NewSet()
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
-	if opts.Keys == nil {
-		opts.Keys = fixed{verifier.Keys}
-	}
-	if opts.Verifying <= 0 {
-		opts.Verifying = runtime.GOMAXPROCS(0)
-	}
-	if opts.MaxWaiting <= 0 {
-		opts.MaxWaiting = DefaultMaxWaiting
+// New makes an Authenticator.
+func New(o Options) (*Authenticator, error) {
+	o = o.withDefaults()
+	if o.Issuer == "" || o.Audience == "" || o.Keys == nil {
+		return nil, errors.New("authn: Issuer, Audience and Keys are required")
 	}
 	a := &Authenticator{
-		verifier: verifier, keys: opts.Keys, now: opts.Now, hash: halves,
-		gate:    gate{places: make(chan struct{}, opts.Verifying), limit: int64(opts.MaxWaiting)},
-		hits:    opts.Metrics.NewCounter("sidecar_token_cache_hits_total"),
-		misses:  opts.Metrics.NewCounter("sidecar_token_cache_misses_total"),
-		dropped: opts.Metrics.NewCounter("sidecar_token_cache_dropped_total"),
+		options: o,
+		verifier: &token.Verifier{
+			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, MaxLifetime: o.MaxLifetime, Leeway: o.Leeway, Now: o.Now, AllowForeign: o.AllowForeign,
+		},
+		fold:    func(digest [sha256.Size]byte) uint64 { return binary.LittleEndian.Uint64(digest[:8]) },
+		turns:   make(chan struct{}, o.Verifying),
+		hits:    o.Metrics.NewCounter("sidecar_token_cache_hits_total"),
+		misses:  o.Metrics.NewCounter("sidecar_token_cache_misses_total"),
+		dropped: o.Metrics.NewCounter("sidecar_token_cache_dropped_total"),
 	}
-	opts.Metrics.NewGauge("sidecar_token_verify_waiting", func() float64 { return float64(a.gate.waiting.Load()) })
-	if opts.CacheBytes < 0 {
+	if o.Entries < 0 {
 		return a, nil
 	}
-	if opts.CacheBytes == 0 {
-		opts.CacheBytes = DefaultCacheBytes
-	}
-	var err error
-	a.cache, err = ristretto.NewCache(&ristretto.Config[[]byte, *entry]{
-		NumCounters: max(opts.CacheBytes/entryBytes*10, 1000), MaxCost: opts.CacheBytes, BufferItems: 64,
-		IgnoreInternalCost: true, // the cost is our own estimate
-		KeyToHash:          func(digest []byte) (uint64, uint64) { return a.hash(digest) },
+	cache, err := ristretto.NewCache(&ristretto.Config[uint64, *entry]{
+		NumCounters: 10 * o.Entries, MaxCost: o.Entries, BufferItems: 64, IgnoreInternalCost: true,
+		KeyToHash: func(hash uint64) (uint64, uint64) { return hash, 0 },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("authn: cache: %w", err)
+		return nil, fmt.Errorf("token cache: %w", err)
 	}
+	a.cache = cache
 	return a, nil
 }
 
-// Close releases the cache.
+func (o Options) withDefaults() Options {
+	if o.Entries == 0 {
+		o.Entries = 10_000
+	}
+	if o.MaxTTL <= 0 {
+		o.MaxTTL = time.Minute
+	}
+	if o.Verifying <= 0 {
+		o.Verifying = runtime.GOMAXPROCS(0)
+	}
+	if o.Wait <= 0 {
+		o.Wait = time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.NewSet()
+	}
+	return o
+}
+
+// Close ends the cache's goroutines.
 func (a *Authenticator) Close() {
 	if a.cache != nil {
 		a.cache.Close()
 	}
 }
 
-// halves is the cache's key: the first 16 bytes of the digest.
-func halves(digest []byte) (uint64, uint64) {
-	return binary.LittleEndian.Uint64(digest), binary.LittleEndian.Uint64(digest[8:])
-}
-
-var digests = sync.Pool{New: func() any { return new([sha256.Size]byte) }}
-
-// Authenticate verifies a token. The error is an *apierr.Error: UNAUTHENTICATED
-// with the reason of token.Error, OVERLOADED (verify_overloaded), or UNAVAILABLE
-// (keys_stale; verify_timeout when ctx ended first).
-func (a *Authenticator) Authenticate(ctx context.Context, raw string) (Result, error) {
-	if err := a.keys.Stale(); err != nil {
-		return Result{}, unavailable("keys_stale", err)
+// Verify returns what a good token says, a *token.Error for a refused one, and
+// an *apierr.Error when it cannot decide now. Revocation is not its matter: it
+// is checked on every request, cached or not.
+func (a *Authenticator) Verify(ctx context.Context, raw string) (Identity, error) {
+	if len(raw) > token.MaxLength {
+		// Not even hashed: the verifier names the reason.
+		_, err := a.verifier.Verify(ctx, raw)
+		return Identity{}, err
 	}
-	if len(raw) > token.MaxLength { // before it costs a hash
-		return Result{}, refused(string(token.Oversize), nil)
-	}
-	// The digest is passed to a function value, so it would escape: it is lent instead.
-	digest := digests.Get().(*[sha256.Size]byte)
-	defer digests.Put(digest)
-	*digest = sha256.Sum256(unsafe.Slice(unsafe.StringData(raw), len(raw))) // only read
-	if claims := a.remembered(digest); claims != nil {
+	digest := sha256.Sum256(unsafe.Slice(unsafe.StringData(raw), len(raw))) //nolint:gosec // only read, not kept: saves a copy
+	// The epoch is read before the keys: an entry can only be thought older than it is.
+	epoch := a.options.Keys.Epoch()
+	if found := a.lookup(&digest, epoch); found != nil {
 		a.hits.Inc()
-		return Result{Claims: claims, Digest: *digest, Cached: true}, nil
+		return found.identity, nil
 	}
 	a.misses.Inc()
-	e, err := a.verify(ctx, raw)
+	claims, err := a.verify(ctx, raw)
 	if err != nil {
-		return Result{}, err
+		return Identity{}, err
 	}
-	e.digest = *digest
-	a.remember(digest, e, len(raw))
-	return Result{Claims: &e.claims, Digest: e.digest}, nil
+	identity := Identity{Claims: claims, Digest: digest}
+	a.remember(identity, epoch)
+	return identity, nil
 }
 
-// remembered answers the claims of a token verified before, or nil.
-func (a *Authenticator) remembered(digest *[sha256.Size]byte) *token.Claims {
+func (a *Authenticator) lookup(digest *[sha256.Size]byte, epoch uint64) *entry {
 	if a.cache == nil {
 		return nil
 	}
-	e, found := a.cache.Get(digest[:])
-	if !found || e.digest != *digest || e.epoch != a.keys.Epoch() || e.claims.ExpiresAt <= a.now().Unix() {
+	found, ok := a.cache.Get(a.fold(*digest))
+	if !ok || found.identity.Digest != *digest || found.epoch != epoch || a.options.Now().UnixNano() >= found.until {
 		return nil
 	}
-	return &e.claims
+	return found
 }
 
-func (a *Authenticator) remember(digest *[sha256.Size]byte, e *entry, length int) {
+func (a *Authenticator) remember(identity Identity, epoch uint64) {
 	if a.cache == nil {
 		return
 	}
-	ttl := min(time.Unix(e.claims.ExpiresAt, 0).Sub(a.now()), MaxTTL)
-	if ttl > 0 && !a.cache.SetWithTTL(digest[:], e, int64(length+entryBytes), ttl) {
+	now := a.options.Now()
+	life := min(a.options.MaxTTL, time.Unix(identity.Claims.ExpiresAt, 0).Sub(now))
+	if life <= 0 {
+		return // within the leeway only: verified each time
+	}
+	made := &entry{identity: identity, epoch: epoch, until: now.Add(life).UnixNano()}
+	if !a.cache.SetWithTTL(a.fold(identity.Digest), made, 1, life) {
 		a.dropped.Inc()
 	}
 }
 
-// verify does the work, behind the gate; an unknown key is looked for once.
-func (a *Authenticator) verify(ctx context.Context, raw string) (*entry, error) {
-	e, err := a.once(ctx, raw)
-	if errors.Is(err, token.ErrUnknownKey) && a.keys.Refetch(ctx, err) {
-		e, err = a.once(ctx, raw)
+// verify checks the token, and once more after a refetch when its key is unknown.
+func (a *Authenticator) verify(ctx context.Context, raw string) (token.Claims, error) {
+	if err := a.enter(ctx); err != nil {
+		return token.Claims{}, err
 	}
-	if err == nil {
-		return e, nil
+	claims, err := a.verifier.Verify(ctx, raw)
+	<-a.turns
+	var refused *token.Error
+	if !errors.As(err, &refused) || refused.Reason != token.UnknownKey {
+		return claims, err
 	}
-	var own *apierr.Error
-	var refusal *token.Error
-	switch {
-	case errors.As(err, &own):
-		return nil, err
-	case errors.As(err, &refusal):
-		return nil, refused(string(refusal.Reason), err)
-	case ctx.Err() != nil:
-		return nil, unavailable("verify_timeout", err)
+	kid, headerErr := token.KeyID(raw)
+	if headerErr != nil || !a.options.Keys.Refetch(ctx, kid) {
+		return token.Claims{}, err
 	}
-	return nil, unavailable("keys_stale", err)
+	if err := a.enter(ctx); err != nil {
+		return token.Claims{}, err
+	}
+	defer func() { <-a.turns }()
+	return a.verifier.Verify(ctx, raw)
 }
 
-func (a *Authenticator) once(ctx context.Context, raw string) (*entry, error) {
-	if err := a.gate.enter(ctx); err != nil {
-		return nil, err
+// enter waits for a turn: more signatures at once than cores only slow each other.
+func (a *Authenticator) enter(ctx context.Context) error {
+	select {
+	case a.turns <- struct{}{}:
+		return nil
+	default:
 	}
-	defer a.gate.leave()
-	e := &entry{epoch: a.keys.Epoch()} // before the key is looked up: at worst the entry is never used
-	var err error
-	if e.claims, err = a.verifier.Verify(ctx, raw); err != nil {
-		return nil, err
+	timer := time.NewTimer(a.options.Wait)
+	defer timer.Stop()
+	select {
+	case a.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+	case <-timer.C:
 	}
-	return e, nil
+	return apierr.New(apierr.Overloaded, "too many tokens are being verified").WithReason("overloaded").WithRetryAfter(time.Second)
 }
-
-func refused(reason string, cause error) error {
-	return apierr.New(apierr.Unauthenticated, "the token is not valid here").WithReason(reason).WithCause(cause)
-}
-
-func unavailable(reason string, cause error) error {
-	return apierr.New(apierr.Unavailable, "tokens cannot be verified now").WithReason(reason).WithCause(cause).WithRetryAfter(time.Second)
-}
-
-// fixed is a key set that never changes.
-type fixed struct{ token.Keys }
-
-func (fixed) Epoch() uint64                       { return 0 }
-func (fixed) Stale() error                        { return nil }
-func (fixed) Refetch(context.Context, error) bool { return false }

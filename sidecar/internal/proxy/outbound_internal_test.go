@@ -21,8 +21,6 @@ func TestSortedScope(t *testing.T) {
 	} {
 		require.Equal(t, want, sortedScope(scope), "%q", scope)
 	}
-	scope := "notes:read notes:write"
-	require.Zero(t, int(testing.AllocsPerRun(10, func() { sortedScope("notes:read") }))/2, scope)
 }
 
 // outbound makes the request that would go to the upstream for a raw one, nil
