@@ -10,17 +10,18 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/shared/command"
 )
 
-func (p Process) audit() *cobra.Command {
-	return group("audit", "The audit log", p.auditVerify())
+func (p program) audit() *cobra.Command {
+	return command.Group("audit", "The audit log", p.auditVerify())
 }
 
 var errInvalidLog = errors.New("the audit log is NOT valid")
 
-func (p Process) auditVerify() *cobra.Command {
+func (p program) auditVerify() *cobra.Command {
 	var files []string
-	cmd := offline(p.command("verify", "Recompute the audit log and hold it against what was signed", `Verify recomputes the whole Merkle tree from the events and compares it with the stored tree, with
+	cmd := offline(p.settings.Command("verify", "Recompute the audit log and hold it against what was signed", `Verify recomputes the whole Merkle tree from the events and compares it with the stored tree, with
 every signed checkpoint in the store, with the copy in the data folder and with the
 checkpoints given. It names the first bad event. Exit status 0: valid, 1: not valid.
 
@@ -71,7 +72,7 @@ func readCheckpoints(cfg app.Config, files []string) ([][]byte, error) {
 	return append(checkpoints, content), nil
 }
 
-func (p Process) printReport(r auditlog.Report) error {
+func (p program) printReport(r auditlog.Report) error {
 	if r.Problem != nil {
 		where := fmt.Sprintf("event %d", r.Problem.Sequence)
 		if r.Problem.EventID != "" {

@@ -7,14 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
+	"github.com/sentryagent/agentidp/shared/command"
 )
 
-func (p Process) bootstrap() *cobra.Command {
-	return group("bootstrap", "The first administrator", p.bootstrapReset())
+func (p program) bootstrap() *cobra.Command {
+	return command.Group("bootstrap", "The first administrator", p.bootstrapReset())
 }
 
-func (p Process) bootstrapReset() *cobra.Command {
-	return offline(p.command("reset", "Give the administrator a new credential after the secret was lost", `Reset gives an active administrator of the operator's organization a new credential, restoring
+func (p program) bootstrapReset() *cobra.Command {
+	return offline(p.settings.Command("reset", "Give the administrator a new credential after the secret was lost", `Reset gives an active administrator of the operator's organization a new credential, restoring
 admin@localhost if there is none, and writes it to admin.json in the data folder. Existing
 credentials stay as they are. The reset is audited.`,
 		func(cmd *cobra.Command, cfg app.Config) (err error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/idp/internal/cli"
+	"github.com/sentryagent/agentidp/shared/command"
 )
 
 // out is a writer that may be read while a command writes.
@@ -43,7 +44,7 @@ func (o *out) String() string {
 func run(t *testing.T, environ []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var o, e out
-	status = cli.Run(t.Context(), cli.Process{Args: args, Environ: environ, Stdout: &o, Stderr: &e})
+	status = cli.Run(t.Context(), command.Process{Args: args, Environ: environ, Stdout: &o, Stderr: &e})
 	return status, o.String(), e.String()
 }
 
@@ -155,7 +156,7 @@ func serve(t *testing.T, data string, fn func(issuer string, stderr *out)) {
 	var stdout, stderr out
 	ended := make(chan int, 1)
 	go func() {
-		ended <- cli.Run(ctx, cli.Process{Args: []string{"serve", "--addr", "127.0.0.1:0", "--data-dir", data}, Stdout: &stdout, Stderr: &stderr})
+		ended <- cli.Run(ctx, command.Process{Args: []string{"serve", "--addr", "127.0.0.1:0", "--data-dir", data}, Stdout: &stdout, Stderr: &stderr})
 	}()
 	address := regexp.MustCompile(`"issuer":"(http://[^"]+)"`)
 	require.Eventually(t, func() bool {

@@ -10,14 +10,15 @@ import (
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/app"
+	"github.com/sentryagent/agentidp/shared/command"
 )
 
-func (p Process) keys() *cobra.Command {
-	return group("keys", "Signing keys", p.keysList(), p.keysImport())
+func (p program) keys() *cobra.Command {
+	return command.Group("keys", "Signing keys", p.keysList(), p.keysImport())
 }
 
-func (p Process) keysList() *cobra.Command {
-	return offline(p.command("list", "List the signing keys", "List prints every signing key: id, status, when it was made.",
+func (p program) keysList() *cobra.Command {
+	return offline(p.settings.Command("list", "List the signing keys", "List prints every signing key: id, status, when it was made.",
 		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			store, err := app.OpenOffline(cmd.Context(), cfg)
 			if err != nil {
@@ -37,13 +38,13 @@ func (p Process) keysList() *cobra.Command {
 		}))
 }
 
-func (p Process) keysImport() *cobra.Command {
+func (p program) keysImport() *cobra.Command {
 	var file string
-	cmd := offline(p.command("import", "Import an RSA private key as the signing key", `Import takes a PEM file with an RSA private key of 2048 to 4096 bits (PKCS#1 or PKCS#8). It becomes
+	cmd := offline(p.settings.Command("import", "Import an RSA private key as the signing key", `Import takes a PEM file with an RSA private key of 2048 to 4096 bits (PKCS#1 or PKCS#8). It becomes
 the key that signs; the one before stays published until its tokens have expired.`,
 		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			if file == "" {
-				return fmt.Errorf("%w: --pem FILE is required", errUsage)
+				return fmt.Errorf("%w: --pem FILE is required", command.ErrUsage)
 			}
 			pem, err := os.ReadFile(file)
 			if err != nil {

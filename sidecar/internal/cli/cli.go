@@ -3,54 +3,23 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/shared/command"
 	"github.com/sentryagent/agentidp/shared/config"
-	"github.com/sentryagent/agentidp/shared/obs"
 	"github.com/sentryagent/agentidp/sidecar/internal/app"
 )
 
-// Process is what a command line runs in.
-type Process struct {
-	Args    []string // without the program's name
-	Environ []string // NAME=value
-	Stdout  io.Writer
-	Stderr  io.Writer
+// program is one run of the command line.
+type program struct {
+	command.Process
+	settings command.Settings[app.Config]
 }
-
-// Exit statuses.
-const (
-	exitOK     = 0
-	exitFailed = 1 // the command did not do what it should
-	exitUsage  = 2 // the command line or the configuration is wrong
-)
-
-// errUsage marks errors that are the caller's way of calling.
-var errUsage = errors.New("usage")
 
 // Run runs one command and returns the exit status. ctx ends a server.
-func Run(ctx context.Context, p Process) int {
-	root := p.root()
-	root.SetArgs(p.Args)
-	root.SetOut(p.Stdout)
-	root.SetErr(p.Stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	fmt.Fprintln(p.Stderr, "agentidp-sidecar:", err)
-	var problems *config.Problems
-	if errors.As(err, &problems) || errors.Is(err, errUsage) {
-		return exitUsage
-	}
-	return exitFailed
-}
-
-func (p Process) root() *cobra.Command {
+func Run(ctx context.Context, process command.Process) int {
+	p := program{process, command.Settings[app.Config]{Process: process, Prefix: config.PrefixSidecar, Default: app.Default}}
 	root := &cobra.Command{
 		Use:   "agentidp-sidecar",
 		Short: "Reverse proxy that lets AI agents reach one API by their AgentIdP tokens",
@@ -63,45 +32,40 @@ YAML file (--config, key upstream) and defaults, in this order. The secret comes
 AGENTIDP_SIDECAR_CLIENT_SECRET or from the file that AGENTIDP_SIDECAR_CLIENT_SECRET_FILE names.`,
 		Example: `  agentidp-sidecar serve --upstream http://127.0.0.1:8090 --routes routes.yaml \
       --issuer https://idp.example.com --audience https://notes.example.com`,
-		Version:       obs.ReadBuild().String(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("%w: unknown command %q for %q", errUsage, args[0], cmd.CommandPath())
-			}
-			return cmd.Help()
-		},
 	}
-	root.SetVersionTemplate("agentidp-sidecar {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(p.serve(), p.checkConfig())
-	return root
+	return command.Run(ctx, process, root)
 }
 
-// command makes a command that loads the configuration before it runs.
-func (p Process) command(use, short, long string, run func(cmd *cobra.Command, cfg app.Config) error) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: noArguments}
-	defaults := app.Default()
-	config.Flags(cmd.Flags(), &defaults)
-	file := cmd.Flags().String("config", "", "YAML file of settings")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg := app.Default()
-		err := config.Load(&cfg, config.Options{
-			File: *file, Prefix: config.PrefixSidecar, Environ: p.Environ, Flags: cmd.Flags(),
-			Warn: func(text string) { fmt.Fprintln(p.Stderr, "agentidp-sidecar: warning:", text) },
+func (p program) serve() *cobra.Command {
+	return p.settings.Command("serve", "Run the sidecar", `Serve runs the sidecar until SIGINT or SIGTERM; requests in flight then finish, and
+decisions are shipped for a few seconds more. SIGHUP reloads routes and policy; a file
+that does not load, or a policy that fails its own tests, leaves the old one in force.
+
+GET /ready on the admin address answers 200 once requests can be decided: that takes the
+IdP at the very first start, and what DATA_DIR keeps afterwards.`,
+		func(cmd *cobra.Command, cfg app.Config) error {
+			logger, err := cfg.Logger(p.Stderr)
+			if err != nil {
+				return err
+			}
+			a, err := app.New(cmd.Context(), cfg, app.Options{Logger: logger})
+			if err != nil {
+				return err
+			}
+			defer command.OnHangup(cmd.Context(), a.Reload)()
+			return a.Run(cmd.Context())
 		})
-		if err != nil {
-			return err
-		}
-		return run(cmd, cfg)
-	}
-	return cmd
 }
 
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%w: %s takes no arguments, got %q", errUsage, cmd.CommandPath(), args)
-	}
-	return nil
+func (p program) checkConfig() *cobra.Command {
+	return p.settings.Command("check-config", "Check settings, routes and policy, and print the settings", `Check-config loads settings, routes and policy as serve would, runs the policy's own
+tests, lists every problem at once, and prints the settings in effect with the secret masked.
+It opens no port, does not touch DATA_DIR and calls nobody.`,
+		func(cmd *cobra.Command, cfg app.Config) error {
+			if err := cfg.CheckPolicy(cmd.Context()); err != nil {
+				return err
+			}
+			return p.settings.Print(cfg)
+		})
 }
