@@ -1,12 +1,12 @@
 package grants
 
 import (
-	"encoding/base64"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
@@ -89,7 +89,7 @@ func (w Wire) Client() (Client, error) {
 		if inForm || assertion {
 			return Client{}, invalid("two_auth_methods", "more than one client authentication method")
 		}
-		client, err := ParseBasic(w.Authorization[0])
+		client, err := readBasic(w.Authorization[0])
 		if err == nil && form.Get("client_id") != "" && form.Get("client_id") != client.ID {
 			return Client{}, invalid("client_id_mismatch", "client_id is not the authenticated client")
 		}
@@ -108,30 +108,15 @@ func (w Wire) Client() (Client, error) {
 	return Client{Method: MethodPost, ID: form.Get("client_id"), Secret: form.Get("client_secret")}, nil
 }
 
-// maxBasic bounds the field before it is decoded; ours are under 200 bytes.
-const maxBasic = 2048
-
-// ParseBasic reads an Authorization field of the Basic scheme, both halves
-// form-encoded before base64 (RFC 6749 section 2.3.1). Another scheme is a
-// failed authentication; a malformed value is a malformed request.
-func ParseBasic(field string) (Client, error) {
-	scheme, encoded, _ := strings.Cut(field, " ")
-	if !strings.EqualFold(scheme, "Basic") {
+// readBasic reads an Authorization field. Another scheme is a failed
+// authentication; a malformed value is a malformed request.
+func readBasic(field string) (Client, error) {
+	id, secret, err := clientauth.ParseBasic(field)
+	switch {
+	case errors.Is(err, clientauth.ErrNotBasic):
 		return Client{}, InvalidClient("unsupported_auth_method")
-	}
-	malformed := invalid("malformed_basic", "the Basic credentials are malformed")
-	if len(encoded) > maxBasic {
-		return Client{}, malformed
-	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(encoded))
-	if err != nil {
-		return Client{}, malformed
-	}
-	user, password, found := strings.Cut(string(raw), ":")
-	id, idErr := url.QueryUnescape(user)
-	secret, secretErr := url.QueryUnescape(password)
-	if !found || id == "" || idErr != nil || secretErr != nil || !utf8.ValidString(id) || !utf8.ValidString(secret) {
-		return Client{}, malformed
+	case err != nil:
+		return Client{}, invalid("malformed_basic", "the Basic credentials are malformed")
 	}
 	return Client{Method: MethodBasic, ID: id, Secret: secret}, nil
 }

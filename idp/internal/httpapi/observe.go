@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
@@ -96,5 +97,5 @@ func (a *API) logLine(c *call, took time.Duration) {
 			attributes = append(attributes, slog.Any("error", c.failure))
 		}
 	}
-	a.Logger.LogAttrs(nil, level, "request", attributes...) //nolint:staticcheck // the request's context has ended
+	a.Logger.LogAttrs(context.Background(), level, "request", attributes...)
 }

@@ -43,7 +43,7 @@ type Config struct {
 
 	ClientID      string   `config:"CLIENT_ID" usage:"client id of the sidecar's own agent; required unless FEED is off"`
 	ClientSecret  string   `config:"CLIENT_SECRET" secret:"true" usage:"its secret"`
-	Organizations []string `config:"ORGANIZATIONS" usage:"organizations whose agents may pass; default: the sidecar's own, any with FEED off"`
+	Organizations []string `config:"ORGANIZATIONS" usage:"organizations whose agents may pass beside the sidecar's own; with FEED off the only ones, default any"`
 
 	JWKSURL            string        `config:"JWKS_URL" usage:"key set of the issuer; default: from its metadata"`
 	JWKSTTL            time.Duration `config:"JWKS_TTL" usage:"how often the key set is fetched again"`
@@ -51,14 +51,14 @@ type Config struct {
 	JWKSMaxStale       time.Duration `config:"JWKS_MAX_STALE" usage:"how long the last key set is trusted with the IdP away; then 503 keys_stale"`
 	RevocationMaxStale time.Duration `config:"REVOCATION_MAX_STALE" usage:"how long revocations are trusted with the IdP away; then 503 revocations_stale"`
 
-	PolicyDir     string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide; default: built in. SIGHUP reloads it"`
-	SpoolMaxBytes int64          `config:"SPOOL_MAX_BYTES" usage:"most bytes of decisions on disk, at least 262144"`
-	SpoolWhenFull string         `config:"SPOOL_WHEN_FULL" usage:"block: 503 audit_unavailable; drop_allow: leave allowed ones out; drop_oldest. Default block, drop_oldest with FEED off"`
-	TrustedPeers  []netip.Prefix `config:"TRUSTED_PROXIES" usage:"proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id count"`
-	MaxBodyBytes  int64          `config:"MAX_BODY_BYTES" usage:"largest request body"`
-	LogLevel      string         `config:"LOG_LEVEL" usage:"debug (allowed requests too), info, warn or error"`
-	LogFormat     string         `config:"LOG_FORMAT" usage:"json or text"`
-	DrainTimeout  time.Duration  `config:"DRAIN_TIMEOUT" usage:"how long requests in flight may take at shutdown"`
+	PolicyDir      string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide; default: built in. SIGHUP reloads it"`
+	SpoolMaxBytes  int64          `config:"SPOOL_MAX_BYTES" usage:"most bytes of decisions on disk, at least 262144"`
+	SpoolWhenFull  string         `config:"SPOOL_WHEN_FULL" usage:"block: 503 audit_unavailable; drop_allow: leave allowed ones out; drop_oldest. Default block, drop_oldest with FEED off"`
+	TrustedProxies []netip.Prefix `config:"TRUSTED_PROXIES" usage:"proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id count"`
+	MaxBodyBytes   int64          `config:"MAX_BODY_BYTES" usage:"largest request body"`
+	LogLevel       string         `config:"LOG_LEVEL" usage:"debug (allowed requests too), info, warn or error"`
+	LogFormat      string         `config:"LOG_FORMAT" usage:"json or text"`
+	DrainTimeout   time.Duration  `config:"DRAIN_TIMEOUT" usage:"how long requests in flight may take at shutdown"`
 }
 
 // Default holds every setting that has one.

@@ -66,3 +66,5 @@ func readRoutes(path string) (_ *route.Table, err error) {
 	}
 	return route.Load(content)
 }
+
+func (r *routes) count() int { return len(r.current.Load().table.Routes()) }

@@ -91,7 +91,7 @@ func (a *Answer) Returns(name []byte) bool {
 
 // options are the values of the Connection fields of one head.
 type options struct {
-	values [8][]byte
+	values [4][]byte
 	n      int
 }
 

@@ -145,7 +145,7 @@ func TestRefuses(t *testing.T) {
 	fields("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n", "credential_duplicate")
 	fields("Authorization:\r\nauthorization: Bearer b\r\n", "credential_duplicate")
 	fields("Connection: a b\r\n", "connection_invalid")
-	fields(strings.Repeat("Connection: a\r\n", 9), "connection_invalid")
+	fields(strings.Repeat("Connection: a\r\n", 5), "connection_invalid")
 	fields("Upgrade: h2c, WebSocket\r\n", "upgrade_refused")
 
 	for _, value := range []string{"+1", "-1", "1, 1", "0x1", "", "18446744073709551616", "1 1", "01", "1e3"} {

@@ -3,7 +3,6 @@ package proxy_test
 import (
 	"context"
 	"crypto/sha256"
-	"io"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -70,7 +69,7 @@ func BenchmarkHop(b *testing.B) {
 	}}}
 	p, err := proxy.New(proxy.Options{
 		Upstream: proxy.Upstream{URL: "http://" + up.Addr().String()}, Routes: table, Verifier: c, Revocations: c, Decider: c, Recorder: c,
-		Organizations: func(string) bool { return true }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Organizations: func(string) bool { return true }, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)
 	sidecar := listen()

@@ -25,17 +25,17 @@ type bodySource struct {
 }
 
 // open gives the request's body; from now on it must come at its pace.
-func (p *Proxy) open(x *exchange) (*bodySource, *refusal) {
-	b := &bodySource{length: x.head.Length, client: watchedOf(x.ctx.Conn())}
+func (p *Proxy) open(x *exchange) *refusal {
+	x.body = bodySource{length: x.head.Length, client: x.conn}
 	if !x.head.HasBody() {
-		return b, nil
+		return nil
 	}
 	from, err := httpx.OpenBody(x.ctx, p.MaxBody, httpx.Pace{Window: p.BodyWindow})
 	if err != nil {
-		return nil, bodyLarge
+		return bodyLarge
 	}
-	b.from = from
-	return b, nil
+	x.body.from = from
+	return nil
 }
 
 // copyTo writes the body: exactly the declared length, or chunks that are

@@ -16,10 +16,8 @@ func bearer(value []byte) ([]byte, *refusal) {
 	if len(raw) == 0 {
 		return nil, tokenMissing
 	}
-	for _, c := range raw {
-		if c == ' ' || c == ',' || c == '\t' {
-			return nil, tokenAmbiguous // two credentials, or parameters
-		}
+	if bytes.IndexByte(raw, ' ') >= 0 || bytes.IndexByte(raw, ',') >= 0 || bytes.IndexByte(raw, '\t') >= 0 {
+		return nil, tokenAmbiguous // two credentials, or parameters
 	}
 	return raw, nil
 }

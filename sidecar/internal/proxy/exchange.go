@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,24 +19,35 @@ import (
 // exchange is one request on its way through the stops. Its record is filled
 // on the way and kept once.
 type exchange struct {
-	proxy    *Proxy
-	ctx      *fasthttp.RequestCtx // until the handler returned
-	started  time.Time
-	client   netip.Addr // behind trusted peers
-	proto    string     // http or https, as the client sees it
-	head     guard.Head
-	match    route.Match
-	identity *Identity // nil: anonymous
-	record   decision.Record
-	asked    bool // for the body, with 100 Continue
-	finished bool
+	proxy     *Proxy
+	ctx       *fasthttp.RequestCtx // until the handler returned
+	conn      *watched             // nil on a listener that is not ours
+	started   time.Time
+	client    netip.Addr // behind trusted peers
+	proto     string     // http or https, as the client sees it
+	head      guard.Head
+	match     route.Match
+	known     bool // identity is; else the request is anonymous
+	identity  Identity
+	body      bodySource
+	answer    answered
+	record    decision.Record
+	asked     bool // for the body, with 100 Continue
+	streaming bool // the answer's body outlives the handler
+	finished  bool
 }
 
 type exchangeKey struct{}
 
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
 // begin opens the exchange. From here on it ends with exactly one record.
 func (p *Proxy) begin(ctx *fasthttp.RequestCtx) *exchange {
-	x := &exchange{proxy: p, ctx: ctx, started: time.Now(), client: httpx.Peer(ctx), proto: "http"}
+	x := exchanges.Get().(*exchange)
+	*x = exchange{proxy: p, ctx: ctx, conn: watchedOf(ctx.Conn()), started: time.Now(), proto: "http"}
+	if x.conn != nil {
+		x.client, x.record.Peer = x.conn.peer, x.conn.peerText
+	}
 	if ctx.IsTLS() {
 		x.proto = "https"
 	}
@@ -51,7 +63,6 @@ func exchangeOf(ctx *fasthttp.RequestCtx) *exchange {
 	if w := watchedOf(ctx.Conn()); w != nil && w.waiting != nil {
 		x := w.waiting
 		w.waiting = nil
-		x.ctx = ctx
 		return x
 	}
 	x, _ := ctx.UserValue(exchangeKey{}).(*exchange)
@@ -60,9 +71,8 @@ func exchangeOf(ctx *fasthttp.RequestCtx) *exchange {
 
 // trusted reports whether the connection comes from a peer whose word counts.
 func (x *exchange) trusted() bool {
-	direct := httpx.Peer(x.ctx)
 	for _, prefix := range x.proxy.TrustedPeers {
-		if prefix.Contains(direct) {
+		if prefix.Contains(x.client) {
 			return true
 		}
 	}
@@ -71,21 +81,20 @@ func (x *exchange) trusted() bool {
 
 // introduce takes what trusted peers say about the client.
 func (x *exchange) introduce() {
-	if x.trusted() {
-		if validID(x.head.RequestID) {
-			x.record.RequestID = string(x.head.RequestID)
-		}
-		if x.head.ForwardedFor != nil {
-			x.client = httpx.ClientAddress(x.client, []string{string(x.head.ForwardedFor)}, x.proxy.TrustedPeers)
-		}
-		switch string(x.head.ForwardedProto) {
-		case "http":
-			x.proto = "http"
-		case "https":
-			x.proto = "https"
-		}
+	if !x.trusted() {
+		return
 	}
-	if x.client.IsValid() {
+	if validID(x.head.RequestID) {
+		x.record.RequestID = string(x.head.RequestID)
+	}
+	switch string(x.head.ForwardedProto) {
+	case "http":
+		x.proto = "http"
+	case "https":
+		x.proto = "https"
+	}
+	if x.head.ForwardedFor != nil {
+		x.client = httpx.ClientAddress(x.client, []string{string(x.head.ForwardedFor)}, x.proxy.TrustedPeers)
 		x.record.Peer = x.client.String()
 	}
 }
@@ -121,8 +130,8 @@ func clip(b []byte, most int) string { return string(b[:min(len(b), most)]) }
 
 // identify notes who asks.
 func (x *exchange) identify(identity Identity) {
-	x.identity = &identity
-	c := &identity.Claims
+	x.identity, x.known = identity, true
+	c := &x.identity.Claims
 	x.record.AgentID, x.record.OrganizationID, x.record.ClientID, x.record.JTI = c.Subject, c.Organization, c.ClientID, c.JTI
 }
 
@@ -143,7 +152,7 @@ func (x *exchange) keep(outcome decision.Outcome, reason string, status int) (si
 	r := &x.record
 	r.Outcome, r.Reason, r.Status = outcome, reason, status
 	r.DurationMs = float64(time.Since(x.started).Microseconds()) / 1e3
-	if x.identity == nil {
+	if !x.known {
 		return x.proxy.flood.add(r, prefixOf(x.client)), nil
 	}
 	if _, err = x.proxy.Recorder.Append(r); err != nil {
@@ -199,10 +208,14 @@ func (x *exchange) log(single bool) {
 
 // Close is the net below: fasthttp calls it when it forgets the request. An
 // exchange that nobody ended is one whose body never came, or whose answer
-// never went out.
+// never went out. One that nobody else holds is used again.
 func (x *exchange) Close() error {
 	if x.asked {
 		return x.finish(decision.Denied, bodyIncomplete.reason, bodyIncomplete.status)
 	}
-	return x.finish(decision.Error, "unanswered", 0)
+	err := x.finish(decision.Error, "unanswered", 0)
+	if !x.streaming {
+		exchanges.Put(x)
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/sidecar/internal/guard"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
@@ -32,8 +33,9 @@ func (p *Proxy) judge(x *exchange) *refusal {
 		return noRoute
 	case route.NoMethod:
 		return methodRefused(x.match.Allow)
+	default:
+		return p.decide(x)
 	}
-	return p.decide(x)
 }
 
 // public reports whether the request needs no token.
@@ -45,17 +47,16 @@ func (p *Proxy) inspect(x *exchange) *refusal {
 	why := guard.DefaultLimits.Check(guard.Request{
 		Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders(),
 	}, &x.head)
-	w := watchedOf(x.ctx.Conn())
-	if why == nil && w != nil && w.line.refused() {
+	if why == nil && x.conn != nil && x.conn.line.refused() {
 		why = guard.LineEnding
 	}
 	x.describe(why == nil)
 	x.introduce()
 	if why != nil {
-		if w != nil {
-			w.linger.Store(true)
+		if x.conn != nil {
+			x.conn.linger.Store(true)
 		}
-		x.ctx.SetConnectionClose() // nothing behind a doubtful head is read
+		// nothing behind a doubtful head is read
 		return guarded(why)
 	}
 	if x.head.Closes() {
@@ -99,20 +100,20 @@ func (p *Proxy) authenticate(x *exchange) *refusal {
 	if err != nil {
 		return refused(atToken, err)
 	}
-	if !headerSafe(&identity) {
+	if !headerSafe(&identity.Claims) {
 		return invalidToken(atToken, "claims_invalid")
 	}
 	x.identify(identity)
 	if p.Recorder.Admit() != nil {
 		return auditFull
 	}
-	if reason, revoked := p.Revocations.Revoked(&identity.Claims); revoked {
+	if reason, revoked := p.Revocations.Revoked(&x.identity.Claims); revoked {
 		return invalidToken(atRevocation, reason)
 	}
 	if p.Revocations.Stale() && (x.match.Route == nil || !x.match.Route.LastGood) {
 		return revocationsOld
 	}
-	if !p.Organizations(identity.Claims.Organization) {
+	if !p.Organizations(x.identity.Claims.Organization) {
 		return organizationOut
 	}
 	return nil
@@ -120,14 +121,17 @@ func (p *Proxy) authenticate(x *exchange) *refusal {
 
 // headerSafe reports whether the claims can stand in header fields as they are:
 // visible ASCII, spaces inside the scope only.
-func headerSafe(identity *Identity) bool {
-	c := &identity.Claims
-	for _, value := range [...]string{c.Subject, c.Organization, c.ClientID, c.JTI} {
-		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+func headerSafe(c *token.Claims) bool {
+	return visible(c.Subject, '!') && visible(c.Organization, '!') && visible(c.ClientID, '!') && visible(c.JTI, '!') && visible(c.Scope, ' ')
+}
+
+func visible(s string, from byte) bool {
+	for i := range len(s) {
+		if s[i] < from || s[i] >= 0x7f {
 			return false
 		}
 	}
-	return !strings.ContainsFunc(c.Scope, func(r rune) bool { return r < ' ' || r >= 0x7f })
+	return true
 }
 
 // decide asks the policy. The sidecar can honour no obligation.
@@ -137,7 +141,7 @@ func (p *Proxy) decide(x *exchange) *refusal {
 		Route:   policy.Route{ID: x.match.Route.ID, Capability: x.match.Route.Capability},
 	}
 	var digest [32]byte
-	if x.identity != nil {
+	if x.known {
 		c := &x.identity.Claims
 		digest = x.identity.Digest
 		in.Agent = policy.Agent{ID: c.Subject, OrganizationID: c.Organization, ClientID: c.ClientID}

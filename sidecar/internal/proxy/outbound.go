@@ -48,7 +48,7 @@ func (x *exchange) appendHead(b []byte, authority string) []byte {
 
 // appendIdentity says who asks; nothing on a public route.
 func (x *exchange) appendIdentity(b []byte) []byte {
-	if x.identity == nil {
+	if !x.known {
 		return b
 	}
 	c := &x.identity.Claims
@@ -83,7 +83,8 @@ func appendTrace(b, inbound []byte) []byte {
 	}
 	var id [24]byte
 	for i := 0; i < len(id); i += 8 {
-		binary.LittleEndian.PutUint64(id[i:], rand.Uint64()|1) // neither id may be all zero
+		// Neither id may be all zero.
+		binary.LittleEndian.PutUint64(id[i:], rand.Uint64()|1) //nolint:gosec // unique is enough
 	}
 	b = hex.AppendEncode(append(b, "00-"...), id[:16])
 	b = hex.AppendEncode(append(b, '-'), id[16:])

@@ -33,7 +33,7 @@ func outbound(raw []byte) (*fasthttp.RequestCtx, *exchange, []byte) {
 	h := &ctx.Request.Header
 	x := &exchange{
 		ctx: ctx, proto: "http", match: route.Match{Route: &route.Route{}},
-		identity: &Identity{Claims: token.Claims{Subject: "agent", Organization: "org", ClientID: "client", Scope: "a:b"}},
+		known: true, identity: Identity{Claims: token.Claims{Subject: "agent", Organization: "org", ClientID: "client", Scope: "a:b"}},
 	}
 	if guard.DefaultLimits.Check(guard.Request{Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders()}, &x.head) != nil {
 		return nil, nil, nil

@@ -378,7 +378,7 @@ func TestConnectionsPerAddressAreBounded(t *testing.T) {
 			return false
 		}
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		return err == nil && response.StatusCode == 200
+		return err == nil && response.StatusCode == http.StatusOK
 	})
 }
 

@@ -13,18 +13,16 @@ import (
 
 // forward takes an allowed request to the upstream and its answer back.
 func (p *Proxy) forward(x *exchange) {
-	body, r := p.open(x)
+	r := p.open(x)
+	if r == nil {
+		r = p.upstream.send(x)
+	}
+	x.record.BytesIn = x.body.read
 	if r != nil {
 		p.refuse(x, r)
 		return
 	}
-	a, r := p.upstream.send(x, body)
-	x.record.BytesIn = body.read
-	if r != nil {
-		p.refuse(x, r)
-		return
-	}
-	p.relay(x, a)
+	p.relay(x, &x.answer)
 }
 
 // relay answers the client. A body that is here already is copied and the
@@ -34,7 +32,7 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 	response.SetStatusCode(a.Status)
 	copyFields(&response.Header, a)
 	response.Header.Set("X-Request-Id", x.record.RequestID)
-	reader := a.line.reader
+	reader := a.reader
 	_, _ = reader.Discard(a.size) // it was peeked whole
 	switch {
 	case a.Bodyless(x.ctx.Method()):
@@ -49,10 +47,11 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 		x.record.BytesOut = a.Length
 	default:
 		response.ImmediateHeaderFlush = reader.Buffered() == 0
+		x.streaming = true
 		response.SetBodyStream(newAnswerStream(x, a), int(max(a.Length, -1)))
 		return
 	}
-	a.line.release(a.reusable())
+	a.release(a.reusable())
 	if x.finish(decision.Allowed, x.record.Reason, a.Status) != nil {
 		p.refuse(x, auditFull) // nothing was said yet, and nothing is said unrecorded
 	}
@@ -60,7 +59,7 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 
 // reusable reports whether the connection can take another request: the answer
 // ended, and nothing came after it.
-func (a *answered) reusable() bool { return !a.Close && a.line.reader.Buffered() == 0 }
+func (a *answered) reusable() bool { return !a.Close && a.reader.Buffered() == 0 }
 
 // copyFields takes the upstream's end-to-end fields over.
 func copyFields(h *fasthttp.ResponseHeader, a *answered) {
@@ -92,7 +91,7 @@ func newAnswerStream(x *exchange, a *answered) *answerStream {
 	s := &answerStream{x: x, a: a, response: fasthttp.AcquireResponse()}
 	s.response.StreamBody = true
 	s.response.Header.SetContentLength(int(a.Length))
-	s.err = s.response.ReadBody(a.line.reader, 0) // reads nothing yet
+	s.err = s.response.ReadBody(a.reader, 0) // reads nothing yet
 	s.from = s.response.BodyStream()
 	return s
 }
@@ -104,7 +103,7 @@ func (s *answerStream) Read(p []byte) (int, error) {
 	}
 	n, err := s.from.Read(p)
 	s.x.record.BytesOut += int64(n)
-	if errors.Is(err, io.EOF) && s.a.Length == guard.Chunked && s.a.line.conn.ended {
+	if errors.Is(err, io.EOF) && s.a.Length == guard.Chunked && s.a.conn.ended {
 		err = io.ErrUnexpectedEOF // fasthttp takes the end of the connection for the last chunk
 	}
 	switch {
@@ -139,7 +138,7 @@ func (s *answerStream) WriteTo(w io.Writer) (written int64, err error) {
 		if err != nil {
 			return written, err
 		}
-		if fixed != nil && s.a.line.reader.Buffered() == 0 {
+		if fixed != nil && s.a.reader.Buffered() == 0 {
 			if err := fixed.Flush(); err != nil {
 				return written, err
 			}
@@ -153,7 +152,7 @@ func (s *answerStream) CloseWithError(err error) error {
 	reuse := s.complete && err == nil && s.a.reusable()
 	closing := s.response.CloseBodyStream()
 	fasthttp.ReleaseResponse(s.response)
-	s.a.line.release(reuse)
+	s.a.release(reuse)
 	if !s.complete || err != nil {
 		s.x.proxy.meters.broken.Inc()
 	}

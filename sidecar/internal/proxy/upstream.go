@@ -66,65 +66,65 @@ type line struct {
 }
 
 // acquire takes an idle connection that is still alive, or dials.
-func (u *upstream) acquire() (*line, error) {
+func (u *upstream) acquire() (line, error) {
 	for range maxStaleConns {
 		pooled, err := u.pool.AcquireConn(0, false)
 		if err != nil {
-			return nil, err
+			return line{}, err
 		}
 		conn, ours := pooled.Conn().(*upstreamConn)
 		if !ours {
 			u.pool.CloseConn(pooled)
-			return nil, errors.New("a connection that was not dialled here")
+			return line{}, errors.New("a connection that was not dialled here")
 		}
 		if idle := pooled.LastUseTime(); !idle.IsZero() && time.Since(idle) > staleAfter && conn.dead() {
 			u.pool.CloseConn(pooled)
 			continue
 		}
 		conn.sent = 0
-		l := &line{conn: conn, reader: u.pool.AcquireReader(conn)}
-		l.release = func(reuse bool) {
-			u.pool.ReleaseReader(l.reader)
+		reader := u.pool.AcquireReader(conn)
+		return line{conn: conn, reader: reader, release: func(reuse bool) {
+			u.pool.ReleaseReader(reader)
 			if reuse {
 				u.pool.ReleaseConn(pooled)
 			} else {
 				u.pool.CloseConn(pooled)
 			}
-		}
-		return l, nil
+		}}, nil
 	}
-	return nil, io.ErrUnexpectedEOF
+	return line{}, io.ErrUnexpectedEOF
 }
 
-// answered is an upstream's answer whose head was read.
+// answered is an upstream's answer whose head was read. The head is a view
+// into the reader's buffer until the next read.
 type answered struct {
 	guard.Answer
+	line
 	size int // bytes of the head
-	line *line
 }
 
-// send writes the request and reads the head of the answer, which is a view
-// into the line's buffer until the next read. A failed attempt is repeated
-// once, if not one byte of it went out.
-func (u *upstream) send(x *exchange, body *bodySource) (*answered, *refusal) {
+// send writes the request and reads the head of the answer into x. A failed
+// attempt is repeated once, if not one byte of it went out.
+func (u *upstream) send(x *exchange) *refusal {
 	for attempt := 0; ; attempt++ {
 		l, err := u.acquire()
 		if err != nil {
 			if attempt == 0 && !errors.Is(err, fasthttp.ErrNoFreeConns) && !timedOut(err) {
 				continue
 			}
-			return nil, unreachable(err)
+			return unreachable(err)
 		}
-		if err = u.write(l, x, body); err == nil {
-			var a *answered
-			if a, err = u.readHead(l); err == nil {
-				return a, nil
-			}
+		x.answer = answered{line: l}
+		if err = u.write(x); err == nil {
+			err = u.readHead(&x.answer)
 		}
-		fresh := l.conn.sent == 0 && !body.touched
+		if err == nil {
+			return nil
+		}
+		fresh := l.conn.sent == 0 && !x.body.touched
 		l.release(false)
 		if attempt > 0 || !fresh {
-			return nil, failed(body, err)
+			return failed(&x.body, err)
 		}
 	}
 }
@@ -161,13 +161,13 @@ func timedOut(err error) bool {
 }
 
 // write sends head and body in as few writes as they need.
-func (u *upstream) write(l *line, x *exchange, body *bodySource) error {
-	w := u.pool.AcquireWriter(l.conn)
+func (u *upstream) write(x *exchange) error {
+	w := u.pool.AcquireWriter(x.answer.conn)
 	defer u.pool.ReleaseWriter(w)
 	if _, err := w.Write(x.appendHead(w.AvailableBuffer(), u.authority)); err != nil {
 		return err
 	}
-	if err := body.copyTo(w); err != nil {
+	if err := x.body.copyTo(w); err != nil {
 		return err
 	}
 	return w.Flush()
@@ -176,31 +176,31 @@ func (u *upstream) write(l *line, x *exchange, body *bodySource) error {
 var errUpgrade = errors.New("the upstream switched protocols unasked")
 
 // readHead reads interim answers away and the head of the final one.
-func (u *upstream) readHead(l *line) (*answered, error) {
-	if err := l.conn.await(u.AnswerTimeout); err != nil {
-		return nil, err
+func (u *upstream) readHead(a *answered) error {
+	if err := a.conn.await(u.AnswerTimeout); err != nil {
+		return err
 	}
 	for range interimLimit {
-		head, err := peekHead(l.reader)
+		head, err := peekHead(a.reader)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		a := &answered{line: l, size: len(head)}
 		if err := guard.ReadAnswer(head, &a.Answer); err != nil {
-			return nil, err
+			return err
 		}
 		if a.Status == 101 {
-			return nil, errUpgrade
+			return errUpgrade
 		}
+		a.size = len(head)
 		if a.Status >= 200 {
-			l.conn.idle()
-			return a, nil
+			a.conn.idle()
+			return nil
 		}
-		if _, err := l.reader.Discard(len(head)); err != nil {
-			return nil, err
+		if _, err := a.reader.Discard(a.size); err != nil {
+			return err
 		}
 	}
-	return nil, guard.ErrAnswer
+	return guard.ErrAnswer
 }
 
 var headEnd = []byte("\r\n\r\n")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -20,17 +21,24 @@ func (l watcher) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &watched{Conn: inner}, nil
+	w := &watched{Conn: inner}
+	if tcp, ok := inner.RemoteAddr().(*net.TCPAddr); ok {
+		w.peer = tcp.AddrPort().Addr().Unmap().WithZone("")
+		w.peerText = w.peer.String()
+	}
+	return w, nil
 }
 
 // watched is a client's connection, below the shared edge's own. Plain fields
 // are of the goroutine that serves it; Close may come from any.
 type watched struct {
 	net.Conn
-	line    lineWatch
-	ended   bool        // the client sent its last byte
-	waiting *exchange   // judged, and its body asked for with 100 Continue
-	linger  atomic.Bool // the client may still be sending
+	peer     netip.Addr // invalid when it has no IP address
+	peerText string
+	line     lineWatch
+	ended    bool        // the client sent its last byte
+	waiting  *exchange   // judged, and its body asked for with 100 Continue
+	linger   atomic.Bool // the client may still be sending
 }
 
 // NetConn gives the socket, as tls.Conn does.

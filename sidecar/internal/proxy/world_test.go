@@ -35,6 +35,7 @@ routes:
   - {methods: [GET], path: /notes, capability: notes:read}
   - {methods: [POST, PUT], path: /notes, capability: notes:write}
   - {methods: [GET, DELETE], path: "/notes/{id}", capability: notes:read}
+  - {methods: [GET], path: /notes/latest, capability: secret:read}
   - {methods: [GET], path: /secret, capability: secret:read}
   - {methods: [GET, POST], path: /open, capability: public}
   - {methods: [OPTIONS], path: /open, capability: public}
@@ -247,7 +248,10 @@ func (d *decider) Decide(_ context.Context, digest [32]byte, in policy.Input) (p
 		return policy.Decision{Reason: "no_digest"}, nil
 	}
 	set, err := capability.NewSet(in.Token.Scope)
-	if err != nil || !set.Covers(capability.Capability(in.Route.Capability)) {
+	if err != nil {
+		return policy.Unavailable(policy.ReasonError, err)
+	}
+	if !set.Covers(capability.Capability(in.Route.Capability)) {
 		return policy.Decision{Reason: policy.ReasonCapabilityMissing}, nil
 	}
 	return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil

@@ -1,0 +1,37 @@
+package app
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/sentryagent/agentidp/shared/obs"
+)
+
+// meter shows what /ready says to those who collect metrics.
+func (a *App) meter() {
+	gauge := func(name string, holds func() bool) {
+		a.metrics.NewGauge(name, func() float64 {
+			if holds() {
+				return 1
+			}
+			return 0
+		})
+	}
+	gauge("sidecar_ready", func() bool { status, _ := a.ready(context.Background()); return status == http.StatusOK })
+	gauge("sidecar_routes_reload_failing", func() bool { return a.routes.lastError() != nil })
+	gauge("sidecar_policy_reload_failing", func() bool { return a.policy.Status().LastError != nil })
+	a.metrics.NewGauge("sidecar_policy_epoch", func() float64 { return float64(a.policy.Status().Epoch) })
+	for _, what := range []string{"routes", "policy"} {
+		for _, result := range []string{"good", "failed"} {
+			a.metrics.NewCounter(obs.Name("sidecar_"+what+"_reload_total", "result", result))
+		}
+	}
+}
+
+func (a *App) writeMetrics(w io.Writer) {
+	metrics.WriteGaugeUint64(w, obs.Name("sidecar_policy_revision_info", "revision", a.policy.Revision()), 1)
+	obs.WritePrometheus(w, a.metrics)
+}

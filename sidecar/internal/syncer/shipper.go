@@ -1,0 +1,208 @@
+package syncer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/sidecar/internal/spool"
+)
+
+const decisionsPath = "/api/v1/audit/decisions"
+
+// shipper sends what the spool holds, in order, until the IdP has it. It is one goroutine.
+type shipper struct {
+	caller  *caller
+	spool   *spool.Spool
+	opts    Options
+	log     *slog.Logger
+	trouble trouble
+	// records and bytes bound a batch; they shrink when something on the way
+	// takes less than the IdP would.
+	records, bytes int
+	zip            *gzip.Writer
+	oldest         atomic.Pointer[time.Time] // time of the oldest record not acknowledged; nil: none
+
+	shipped *metrics.Counter
+}
+
+func newShipper(c *caller, opts Options) *shipper {
+	zip, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	s := &shipper{
+		caller: c, spool: opts.Spool, opts: opts, log: opts.Logger, zip: zip,
+		records: decision.MaxRecords, bytes: decision.MaxBytes,
+		shipped: opts.Metrics.NewCounter("sidecar_audit_shipped_total"),
+	}
+	opts.Metrics.NewGauge("sidecar_audit_lag_seconds", func() float64 { return s.lag().Seconds() })
+	opts.Metrics.NewGauge("sidecar_audit_refused", func() float64 {
+		if s.trouble.text() != "" {
+			return 1
+		}
+		return 0
+	})
+	return s
+}
+
+// lag is the age of the oldest decision that was not shipped, as far as the
+// shipper has looked.
+func (s *shipper) lag() time.Duration {
+	at := s.oldest.Load()
+	if at == nil {
+		return 0
+	}
+	return max(s.opts.Now().Sub(*at), 0)
+}
+
+func (s *shipper) report(st *Status) {
+	st.DecisionLag, st.DecisionsFailed = s.lag(), s.trouble.text()
+}
+
+func (s *shipper) run(ctx context.Context) {
+	s.drain(ctx)
+	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer cancel()
+	for {
+		more, err := s.ship(left)
+		if err != nil {
+			s.log.Warn("decisions stay in the spool until the next start", "error", err)
+			return
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// drain ships until ctx ends.
+func (s *shipper) drain(ctx context.Context) {
+	p := pace{least: 500 * time.Millisecond, most: 10 * time.Second}
+	for ctx.Err() == nil {
+		more, err := s.ship(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			s.trouble.set(err)
+			pause := p.bad(err)
+			s.log.Warn("decisions cannot be shipped; they stay in the spool", "error", err, "retryIn", pause)
+			if !sleep(ctx, pause) {
+				return
+			}
+			continue
+		}
+		p.good()
+		s.trouble.clear()
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.spool.Ready():
+			sleep(ctx, s.opts.Linger) // company for the first decision
+		}
+	}
+}
+
+// errNoProgress guards against an IdP that asks for the same again and again.
+var errNoProgress = errors.New("the IdP does not move on")
+
+// ship sends one batch. more: there is, or may be, another.
+func (s *shipper) ship(ctx context.Context) (more bool, err error) {
+	records, size := s.records, s.bytes
+	batch, err := s.spool.Next(records, size)
+	if err != nil {
+		return false, err
+	}
+	if batch.Records == 0 {
+		s.oldest.Store(nil)
+		return false, nil
+	}
+	s.oldest.Store(timeOf(batch.Lines))
+	next, err := s.send(ctx, batch)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case next == batch.First:
+		return false, errNoProgress
+	case next < batch.First:
+		s.log.Warn("the IdP asks for decisions that it had acknowledged", "acknowledged", batch.First, "next", next)
+		return true, s.spool.Rewind(next)
+	}
+	s.shipped.AddInt64(min(next, batch.Next) - batch.First)
+	return next < batch.Next || batch.Records == records || len(batch.Lines) > size/2, s.spool.Ack(next)
+}
+
+// send answers the sequence that the IdP wants next.
+func (s *shipper) send(ctx context.Context, batch spool.Batch) (int64, error) {
+	// The transport may still read the body when it has answered, so it is not reused.
+	var body bytes.Buffer
+	body.Grow(len(batch.Lines) / 4)
+	s.zip.Reset(&body)
+	if _, err := s.zip.Write(batch.Lines); err != nil {
+		return 0, fmt.Errorf("gzip: %w", err)
+	}
+	if err := s.zip.Close(); err != nil {
+		return 0, fmt.Errorf("gzip: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*answerTime)
+	defer cancel()
+	a, err := s.caller.do(ctx, http.MethodPost, decisionsPath, &body, map[string]string{
+		"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip", "Accept": "application/json",
+	}, maxAnswer)
+	if err != nil {
+		return 0, err
+	}
+	if a.status == http.StatusOK {
+		s.records, s.bytes = min(2*s.records, decision.MaxRecords), min(2*s.bytes, decision.MaxBytes)
+		return nextOf(a.body)
+	}
+	r := refused(a)
+	switch {
+	case a.status == http.StatusConflict && r.next != nil && *r.next >= 0:
+		return *r.next, nil
+	case a.status == http.StatusRequestEntityTooLarge && s.records > 1:
+		s.records, s.bytes = max(s.records/4, 1), max(s.bytes/4, decision.MaxLine)
+		return 0, &refusal{status: http.StatusServiceUnavailable, message: "the batch was too large for something on the way; the next is smaller"}
+	case r.permanent():
+		s.log.Error("the IdP refuses decisions for good; nothing is lost, but somebody must look", "error", r, "first", batch.First, "next", batch.Next)
+	}
+	return 0, r
+}
+
+func nextOf(body []byte) (int64, error) {
+	var ingested struct {
+		NextSequence *int64 `json:"nextSequence"`
+	}
+	if err := json.Unmarshal(body, &ingested); err != nil || ingested.NextSequence == nil || *ingested.NextSequence < 0 {
+		return 0, errors.New("the IdP's answer names no nextSequence")
+	}
+	return *ingested.NextSequence, nil
+}
+
+// timeOf reads the time of the first line; nil when it has none.
+func timeOf(lines []byte) *time.Time {
+	const name = `,"time":"`
+	at := bytes.Index(lines, []byte(name))
+	if at < 0 || len(lines) < at+len(name)+len(decision.TimeLayout) {
+		return nil
+	}
+	parsed, err := time.Parse(decision.TimeLayout, string(lines[at+len(name):at+len(name)+len(decision.TimeLayout)]))
+	if err != nil {
+		return nil
+	}
+	return &parsed
+}
