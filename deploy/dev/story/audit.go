@@ -54,16 +54,23 @@ func (p *play) catchUp(ctx context.Context) (string, error) {
 		return "", err
 	}
 	began := time.Now()
+	err := p.settled(ctx)
+	return fmt.Sprintf("%d allowed and %d denied, all within %s of the IdP's return", p.decided["allowed"], p.decided["denied"], time.Since(began).Round(time.Millisecond)), err
+}
+
+// settled waits until the log holds what the sidecar decided.
+func (p *play) settled(ctx context.Context) error {
+	began := time.Now()
 	for {
 		arrived, err := p.arrived(ctx)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if arrived["allowed"] == p.decided["allowed"] && arrived["denied"] == p.decided["denied"] {
-			return fmt.Sprintf("%d allowed and %d denied, all within %s of the IdP's return", arrived["allowed"], arrived["denied"], time.Since(began).Round(time.Millisecond)), nil
+			return nil
 		}
-		if time.Since(began) > 20*time.Second {
-			return "", fmt.Errorf("answered %v, in the log %v", p.decided, arrived)
+		if time.Since(began) > 10*time.Second {
+			return fmt.Errorf("answered %v, in the log %v", p.decided, arrived)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -97,6 +104,9 @@ func (p *play) arrived(ctx context.Context) (map[string]int64, error) {
 
 // audit wants every step of the story to stand in the log, in its order.
 func (p *play) audit(ctx context.Context) (string, error) {
+	if err := p.settled(ctx); err != nil {
+		return "", err
+	}
 	all, err := p.events(ctx)
 	if err != nil {
 		return "", err

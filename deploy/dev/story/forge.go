@@ -110,7 +110,7 @@ func (p *play) forge(ctx context.Context) ([]forgery, error) {
 	}
 	past["iat"], past["exp"] = time.Now().Add(-2*time.Hour).Unix(), time.Now().Add(-time.Hour).Unix()
 	forged := []forgery{
-		{"alg none", none, "algorithm"},
+		{"alg none", none, "malformed"}, // no signature is no token, whatever it says it is
 		{"HS256 with the public key", sign(jwt.SigningMethodHS256, publicPEM, "at+jwt", claims), "algorithm"},
 		{"a foreign key with the same kid", sign(jwt.SigningMethodRS256, foreign, "at+jwt", claims), "signature"},
 		{"expired", sign(jwt.SigningMethodRS256, p.key, "at+jwt", past), "expired"},

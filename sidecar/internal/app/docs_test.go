@@ -140,6 +140,11 @@ func inCode(t *testing.T) reasons {
 			found.add(t, spec.Values[0], "503")
 		}
 	})
+	walk(t, "sidecar/internal/syncer/revocations.go", func(n ast.Node) {
+		if spec, ok := n.(*ast.ValueSpec); ok && strings.HasSuffix(spec.Names[0].Name, "Revoked") {
+			found.add(t, spec.Values[0], "401")
+		}
+	})
 	for _, path := range []string{"sidecar/internal/authn", "sidecar/internal/syncer", "shared/httpx/refusal.go"} {
 		walk(t, path, func(n ast.Node) {
 			if call, ok := n.(*ast.CallExpr); ok && slices.Contains([]string{"WithReason", "malformed"}, name(call.Fun)) {
