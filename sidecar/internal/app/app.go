@@ -124,7 +124,7 @@ func (a *App) compose(context.Context) (err error) {
 	a.proxy, err = proxy.New(proxy.Options{
 		Upstream: proxy.Upstream{URL: a.cfg.Upstream}, Routes: a.routes, Verifier: verifier{a.tokens}, Revocations: a.syncer.Revocations(),
 		Decider: a.decider, Recorder: a.spool, Organizations: a.cfg.allows(a.syncer.Organization), PolicyRevision: a.policy.Revision,
-		TrustedPeers: a.cfg.TrustedProxies, MaxBody: a.cfg.MaxBodyBytes,
+		TrustedPeers: a.cfg.TrustedProxies, MaxBody: a.cfg.MaxBodyBytes, Drain: a.cfg.DrainTimeout,
 		Log: a.logger, Metrics: a.metrics, Now: a.now,
 	})
 	return err

@@ -187,7 +187,7 @@ func (c *Config) checkBounds(l *checklist) {
 	between("jwks_cooldown", c.JWKSCooldown, time.Second, time.Hour)
 	between("jwks_max_stale", c.JWKSMaxStale, time.Second, 30*24*time.Hour)
 	between("revocation_max_stale", c.RevocationMaxStale, time.Second, 24*time.Hour)
-	between("drain_timeout", c.DrainTimeout, 0, 5*time.Minute)
+	between("drain_timeout", c.DrainTimeout, time.Second, 5*time.Minute)
 	l.demand(c.JWKSMaxStale >= c.JWKSTTL, "jwks_max_stale", "must not be less than jwks_ttl")
 	l.demand(c.SpoolMaxBytes >= spool.MinMaxBytes, "spool_max_bytes", "must be at least %d", spool.MinMaxBytes)
 	policies := []string{"", string(spool.Block), string(spool.DropAllow), string(spool.DropOldest)}

@@ -183,7 +183,7 @@ func documented(t *testing.T) []string {
 	t.Helper()
 	var names []string
 	for _, row := range metricRow.FindAllStringSubmatch(section(t, "operations.md", "metrics", ""), -1) {
-		for _, name := range strings.Split(row[1], ", ") {
+		for _, name := range strings.Split(row[1], "`, `") {
 			name, _, _ = strings.Cut(strings.Trim(name, "`"), "{")
 			names = append(names, name)
 		}

@@ -1,7 +1,10 @@
 package app_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -108,18 +111,35 @@ func TestRevocationIsFinalUnderLoad(t *testing.T) {
 	s.is(s.get("/notes", token), 401, "token_revoked")
 }
 
-func TestRevokedCredentialOrganizationAndKey(t *testing.T) {
+func TestRevokedCredentialAndOrganization(t *testing.T) {
 	s := newStage(t).start()
 	agent, token := s.reader("reader@example.com")
-	_, other := s.reader("other@example.com")
+	bystander, other := s.reader("other@example.com")
 	revoke := func(kind string, id any) {
 		s.idp.Call(http.MethodPost, "/api/v1/revocations", map[string]any{"type": kind, "id": id, "reason": "test"}, nil)
 	}
-	revoke("credential", agent.CredentialID)
+	revoke("credential", agent.ClientID)
 	s.becomes(func() reply { return s.get("/notes", token) }, 401, "credential_revoked")
 	s.is(s.get("/notes", other), 200, "")
 	revoke("organization", "default")
 	s.becomes(func() reply { return s.get("/notes", other) }, 401, "organization_revoked")
+
+	// The sidecar's own token died with its organization; it gets another and hears on.
+	other = s.idp.Token(bystander, audience)
+	s.is(s.get("/notes", other), 200, "")
+}
+
+// A leaked key is cut off like anything else. What polls at that moment hears of it.
+func TestRevokedKey(t *testing.T) {
+	s := newStage(t).start()
+	_, token := s.reader("reader@example.com")
+	s.is(s.get("/notes", token), 200, "")
+	header, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
+	require.NoError(t, err)
+	var named struct{ KID string }
+	require.NoError(t, json.Unmarshal(header, &named))
+	s.idp.Call(http.MethodPost, "/api/v1/revocations", map[string]any{"type": "kid", "id": named.KID, "reason": "leaked"}, nil)
+	require.Less(t, s.becomes(func() reply { return s.get("/notes", token) }, 401, "key_revoked"), time.Second)
 }
 
 func TestOrganizations(t *testing.T) {

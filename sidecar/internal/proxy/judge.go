@@ -56,7 +56,7 @@ func (p *Proxy) inspect(x *exchange) *refusal {
 		if x.conn != nil {
 			x.conn.linger.Store(true)
 		}
-		// nothing behind a doubtful head is read
+		x.ctx.SetConnectionClose() // nothing behind a doubtful head is read
 		return guarded(why)
 	}
 	if x.head.Closes() {

@@ -94,6 +94,7 @@ type Options struct {
 	MaxPerAddress int           // of them from one address, default three quarters
 	Judging       int           // requests in judgement at once, default 256
 	JudgingWait   time.Duration // for a place among them, default 250 ms
+	Drain         time.Duration // for requests in flight when Serve is to end, default 10 s
 
 	Log     *slog.Logger
 	Metrics *metrics.Set
@@ -130,6 +131,7 @@ func (o Options) withDefaults() Options {
 	o.MaxPerAddress = or(o.MaxPerAddress, o.Connections*3/4)
 	o.Judging = or(o.Judging, 256)
 	o.JudgingWait = or(o.JudgingWait, 250*time.Millisecond)
+	o.Drain = or(o.Drain, drainTime)
 	o.Log = or(o.Log, slog.Default())
 	o.Metrics = or(o.Metrics, metrics.NewSet())
 	if o.Now == nil {

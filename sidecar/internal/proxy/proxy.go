@@ -44,7 +44,7 @@ func New(o Options) (*Proxy, error) {
 }
 
 // Serve serves the listener until ctx ends, then lets requests in flight finish
-// for up to 10 s. When it returns, every request has its record. Call it once.
+// for up to Drain. When it returns, every request has its record. Call it once.
 func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	server := httpx.NewServer(httpx.Options{
 		Handler: p.handle, Refuse: p.refuseUnread, Expect: p.expect, Log: p.Log,
@@ -61,7 +61,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	stop := make(chan struct{})
 	rolled := make(chan struct{})
 	go p.roll(stop, rolled)
-	err := httpx.Serve(ctx, server, bounded, drainTime)
+	err := httpx.Serve(ctx, server, bounded, p.Drain)
 	close(stop)
 	<-rolled
 	p.cancel()

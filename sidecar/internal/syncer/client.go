@@ -104,7 +104,7 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string {
-	text := "the IdP answered " + strconv.Itoa(r.status)
+	text := "answered " + strconv.Itoa(r.status)
 	if r.code != "" {
 		text += " " + r.code
 	}

@@ -101,7 +101,7 @@ func readJournal(file io.Reader, issuer string) (loadedJournal, int64, error) {
 		line, ok := parseJournalLine(raw)
 		if !ok || err != nil || good == 0 && line.Issuer != issuer {
 			if good == 0 {
-				return loadedJournal{}, 0, nil
+				return loadedJournal{entries: newRevoked()}, 0, nil
 			}
 			l.seen = time.Time{}
 			return l, good, nil

@@ -75,12 +75,11 @@ func (s *shipper) run(ctx context.Context) {
 	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	for {
-		more, err := s.ship(left)
-		if err != nil {
+		switch behind, err := s.ship(left); {
+		case err != nil:
 			s.log.Warn("decisions stay in the spool until the next start", "error", err)
 			return
-		}
-		if !more {
+		case behind == 0:
 			return
 		}
 	}
@@ -90,7 +89,7 @@ func (s *shipper) run(ctx context.Context) {
 func (s *shipper) drain(ctx context.Context) {
 	p := pace{least: 500 * time.Millisecond, most: 10 * time.Second}
 	for ctx.Err() == nil {
-		more, err := s.ship(ctx)
+		behind, err := s.ship(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -105,12 +104,13 @@ func (s *shipper) drain(ctx context.Context) {
 		}
 		p.good()
 		s.trouble.clear()
-		if more {
-			continue
+		if behind == 0 {
+			select {
+			case <-ctx.Done():
+			case <-s.spool.Ready():
+			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-s.spool.Ready():
+		if behind < decision.MaxRecords {
 			sleep(ctx, s.opts.Linger) // company for the first decision
 		}
 	}
@@ -119,31 +119,36 @@ func (s *shipper) drain(ctx context.Context) {
 // errNoProgress guards against an IdP that asks for the same again and again.
 var errNoProgress = errors.New("the IdP does not move on")
 
-// ship sends one batch. more: there is, or may be, another.
-func (s *shipper) ship(ctx context.Context) (more bool, err error) {
-	records, size := s.records, s.bytes
-	batch, err := s.spool.Next(records, size)
+// ship sends one batch and answers how many records are still behind it.
+func (s *shipper) ship(ctx context.Context) (behind int64, err error) {
+	batch, err := s.spool.Next(s.records, s.bytes)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	if batch.Records == 0 {
 		s.oldest.Store(nil)
-		return false, nil
+		return 0, nil
 	}
 	s.oldest.Store(timeOf(batch.Lines))
 	next, err := s.send(ctx, batch)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	switch {
 	case next == batch.First:
-		return false, errNoProgress
+		return 0, errNoProgress
 	case next < batch.First:
 		s.log.Warn("the IdP asks for decisions that it had acknowledged", "acknowledged", batch.First, "next", next)
-		return true, s.spool.Rewind(next)
+		err = s.spool.Rewind(next)
+	default:
+		s.shipped.AddInt64(min(next, batch.Next) - batch.First)
+		err = s.spool.Ack(next)
 	}
-	s.shipped.AddInt64(min(next, batch.Next) - batch.First)
-	return next < batch.Next || batch.Records == records || len(batch.Lines) > size/2, s.spool.Ack(next)
+	st := s.spool.Status()
+	if st.Acked == st.Next {
+		s.oldest.Store(nil)
+	}
+	return st.Next - st.Acked, err
 }
 
 // send answers the sequence that the IdP wants next.

@@ -1,0 +1,204 @@
+package app_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/sidecar/internal/app"
+	"github.com/sentryagent/agentidp/sidecar/internal/spool"
+)
+
+// At shutdown /ready says so first, a request in flight is answered, and its
+// decision is shipped before the process ends.
+func TestShutdown(t *testing.T) {
+	s := newStage(t)
+	began, finish := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(began)
+		<-finish
+	}))
+	t.Cleanup(slow.Close)
+	s.cfg.Upstream = slow.URL
+	s.start()
+	_, token := s.reader("reader@example.com")
+	answered := make(chan reply, 1)
+	go func() { answered <- s.get("/notes", token) }()
+	<-began
+	stopped := make(chan struct{})
+	go func() { s.stop(); close(stopped) }()
+	s.waitFor("/ready says stopping", func() bool {
+		status, body := s.ready()
+		return status == 503 && body["status"] == "stopping"
+	})
+	s.waitFor("the data port is closed", func() bool {
+		conn, err := net.Dial("tcp", s.app.Addr().String())
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	close(finish)
+	s.is(<-answered, 200, "")
+	<-stopped
+	require.Len(t, s.decisions(), 1, "shipped before the end")
+	require.Contains(t, s.logs.String(), `"unshipped":0`)
+}
+
+// A request that outlasts the drain time is cut, and recorded.
+func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
+	s := newStage(t, func(c *app.Config) { c.DrainTimeout = time.Second })
+	began, finish := make(chan struct{}), make(chan struct{})
+	endless := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(began)
+		<-finish
+	}))
+	t.Cleanup(endless.Close)
+	t.Cleanup(func() { close(finish) })
+	s.cfg.Upstream = endless.URL
+	s.start()
+	_, token := s.reader("reader@example.com")
+	request, err := http.NewRequest(http.MethodGet, "http://"+s.app.Addr().String()+"/notes", nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	cut := make(chan error, 1)
+	go func() {
+		answer, err := s.http.Do(request)
+		if err == nil {
+			err = answer.Body.Close()
+		}
+		cut <- err
+	}()
+	<-began
+	before := time.Now()
+	s.stop()
+	require.Less(t, time.Since(before), 9*time.Second)
+	require.Error(t, <-cut)
+	require.Contains(t, s.logs.String(), "requests in flight were cut")
+	require.Len(t, s.decisions(), 1)
+}
+
+func TestForeignIssuerKeepsDecisionsHere(t *testing.T) {
+	s := newStage(t, func(c *app.Config) { c.Feed, c.ClientID, c.ClientSecret = "off", "", "" }).start()
+	_, token := s.reader("reader@example.com")
+	s.is(s.get("/notes", token), 200, "")
+	s.is(s.post("/notes", token), 403, "capability_missing")
+	_, body := s.ready()
+	require.Equal(t, "off", body["revocations"].(map[string]any)["feed"])
+	s.stop()
+	text := spooled(t, filepath.Join(s.cfg.DataDir, "spool"))
+	require.Contains(t, text, `"outcome":"allowed"`)
+	require.Contains(t, text, `"reason":"capability_missing"`)
+	require.Empty(t, s.decisions())
+
+	s.cfg.Organizations = []string{"others"}
+	s.start()
+	s.is(s.get("/notes", token), 403, "organization_not_allowed")
+}
+
+// spooled is everything in the spool folder, unpacked where it is packed.
+func spooled(t *testing.T, dir string) string {
+	t.Helper()
+	var text strings.Builder
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		text.Write(content)
+		if strings.HasSuffix(path, ".zst") {
+			reader, err := zstd.NewReader(nil)
+			require.NoError(t, err)
+			defer reader.Close()
+			plain, err := reader.DecodeAll(content, nil)
+			require.NoError(t, err)
+			text.Write(plain)
+		}
+		return nil
+	}))
+	return text.String()
+}
+
+func TestNewRefuses(t *testing.T) {
+	s := newStage(t).start()
+	for name, fact := range map[string]struct {
+		change func(*app.Config)
+		want   string
+	}{
+		"the data port is taken":  {func(c *app.Config) { c.Addr = s.app.Addr().String() }, "listen on addr"},
+		"the admin port is taken": {func(c *app.Config) { c.AdminAddr = s.app.AdminAddr().String() }, "listen on admin_addr"},
+		"the folder is in use":    {func(c *app.Config) { c.DataDir = s.cfg.DataDir }, spool.ErrLocked.Error()},
+		"no routes":               {func(c *app.Config) { c.Routes = "/nowhere" }, "route file"},
+		"no policy":               {func(c *app.Config) { c.PolicyDir = t.TempDir() }, "policy"},
+		"no upstream":             {func(c *app.Config) { c.Upstream = "" }, "upstream"},
+		"no folder":               {func(c *app.Config) { c.DataDir = s.cfg.Routes }, "spool"},
+	} {
+		cfg := s.cfg
+		cfg.DataDir = filepath.Join(t.TempDir(), "new")
+		fact.change(&cfg)
+		_, err := app.New(context.Background(), cfg, app.Options{})
+		require.ErrorContains(t, err, fact.want, name)
+	}
+}
+
+// Secrets that were sent, and the sidecar's own, stand nowhere: not in the log,
+// the spool, the metrics, /ready, profiles, or an answer.
+func TestNothingLeaks(t *testing.T) {
+	s := newStage(t).start()
+	agent, token := s.reader("reader@example.com")
+	s.idp.Call(http.MethodPatch, "/api/v1/agents/"+agent.AgentID, map[string]any{"version": "1.0.1"}, nil)
+	base := "http://" + s.app.Addr().String()
+	forged := token[:strings.LastIndex(token, ".")] + ".AAAA"
+	answers := []reply{
+		s.get("/notes", token), s.post("/notes", token), s.get("/nowhere", token), s.get("/notes", forged), s.get("/notes", token+"."+token),
+		s.send(http.MethodGet, base+"/notes?access_token="+token, "", ""),
+		s.send(http.MethodGet, base+"/notes?access_token="+token, token, ""),
+		s.send(http.MethodPost, base+"/notes", "", "access_token="+token),
+		s.get("//notes", token), s.get("/notes", strings.Repeat("x", 9000)),
+		s.get("/notes", s.idp.Token(agent)), s.get("/notes", agent.ClientSecret),
+	}
+	s.idp.Stop()
+	answers = append(answers, s.get("/notes", token))
+	answers = append(answers, s.admin("/ready"), s.admin("/metrics"), s.admin("/debug/pprof/goroutine?debug=1"), s.admin("/health"))
+	s.stop()
+	places := map[string]string{"log": s.logs.String(), "data folder": spooled(t, s.cfg.DataDir)}
+	for i, answer := range answers {
+		places["answer "+string(rune('A'+i))] = answer.body + headerText(answer.header)
+	}
+	for place, text := range places {
+		require.NotEmpty(t, text, place)
+		for _, secret := range append(strings.Split(token, ".")[1:], strings.Split(forged, ".")[1], agent.ClientSecret, s.cfg.ClientSecret) {
+			require.NotContains(t, text, secret, place)
+		}
+	}
+	jti, _ := claimsOf(t, token)["jti"].(string)
+	require.Contains(t, places["log"], jti, "a token appears as its jti")
+}
+
+func headerText(h http.Header) string {
+	var text strings.Builder
+	if err := h.Write(&text); err != nil {
+		return err.Error()
+	}
+	return text.String()
+}
+
+func TestDocsListEveryMetric(t *testing.T) {
+	s := newStage(t).start()
+	_, token := s.reader("reader@example.com")
+	s.is(s.get("/notes", token), 200, "")
+	s.is(s.post("/notes", token), 403, "capability_missing")
+	idp := s.send(http.MethodGet, s.idp.URL+"/metrics", "", "")
+	require.Equal(t, 200, idp.status)
+	require.Equal(t, exposed(idp.body+s.admin("/metrics").body), documented(t))
+}
