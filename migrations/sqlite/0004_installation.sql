@@ -2,7 +2,7 @@
 CREATE TABLE keys (
     id           TEXT    NOT NULL PRIMARY KEY,
     use          TEXT    NOT NULL,
-    status       TEXT    NOT NULL CHECK (status IN ('next', 'active', 'retired')),
+    status       TEXT    NOT NULL CHECK (status IN ('next', 'active', 'retired', 'revoked')),
     public       BLOB    NOT NULL, -- PKIX DER
     sealed       BLOB    NOT NULL, -- PKCS #8 DER, encrypted under the master key
     created_at   INTEGER NOT NULL,

@@ -46,10 +46,19 @@ func NewHolder(ctx context.Context, folder fs.FS, options Options) (*Holder, err
 // Reload puts the policy in folder into force. On an error the old one stays
 // in force, and Status shows the error until a reload succeeds.
 func (h *Holder) Reload(ctx context.Context, folder fs.FS) error {
+	return h.ReloadAfter(ctx, folder, func(string) error { return nil })
+}
+
+// ReloadAfter is Reload, with a step between the tests of the new policy and
+// its taking force, such as writing it down. The step's error keeps the old policy.
+func (h *Holder) ReloadAfter(ctx context.Context, folder fs.FS, step func(revision string) error) error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
 	status := *h.status.Load()
 	engine, err := New(ctx, folder, h.options)
+	if err == nil {
+		err = step(engine.Revision())
+	}
 	if err != nil {
 		status.Failures++
 		status.LastError, status.LastErrorAt = err, h.options.Now()

@@ -243,22 +243,21 @@ func (a *App) AdminAddr() net.Addr {
 	return a.admin.Addr()
 }
 
-// Reload reads the policy again. When it does not compile or fails its tests,
-// the old one stays, which the log, a gauge and /health say.
+// Reload reads the policy again. It takes force once its event is durable. When
+// it does not compile, fails its tests or cannot be audited, the old one stays,
+// which the log, a gauge and /health say.
 func (a *App) Reload(ctx context.Context) {
-	if err := a.policy.Reload(ctx, a.policyFolder()); err != nil {
+	err := a.policy.ReloadAfter(ctx, a.policyFolder(), func(revision string) error {
+		return a.log.Append(ctx, idp.Event{
+			OrganizationID: idp.OperatorOrganization, Action: idp.ActionPolicyReloaded, Outcome: idp.Success,
+			Metadata: map[string]any{"revision": revision},
+		})
+	})
+	if err != nil {
 		a.logger.ErrorContext(ctx, "policy not reloaded, the old one stays", "error", err)
 		return
 	}
-	status := a.policy.Status()
-	event := idp.Event{
-		OrganizationID: idp.OperatorOrganization, Action: idp.ActionPolicyReloaded, Outcome: idp.Success,
-		Metadata: map[string]any{"revision": status.Revision},
-	}
-	if err := a.log.Append(ctx, event); err != nil {
-		a.logger.ErrorContext(ctx, "policy reload not audited", "error", err)
-	}
-	a.logger.InfoContext(ctx, "policy reloaded", "revision", status.Revision)
+	a.logger.InfoContext(ctx, "policy reloaded", "revision", a.policy.Status().Revision)
 }
 
 // Close lets go of listeners and store. After Run it does nothing more.

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -120,43 +121,59 @@ func ParseCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
 	return tlog.Tree{N: size, Hash: hash}, nil
 }
 
-// checkpoint signs the tree as it stands, if it grew. A failure is logged and
-// tried again at the next turn; the log itself goes on.
-func (l *Log) checkpoint(ctx context.Context) {
+// checkpoint signs the tree as it stands, if it grew. The error is for a tree
+// that contradicts what was signed before; any other failure is logged and
+// tried again at the next turn, the log itself goes on.
+func (l *Log) checkpoint(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
-	var signed []byte
-	err := l.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		signed = nil
-		size, err := tx.Tree.Size(ctx)
-		if err != nil || size == 0 {
+	var note []byte
+	var tree tlog.Tree
+	err := l.db.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		note = nil
+		if err := holds(ctx, tx.Tree, l.signed); err != nil {
 			return err
 		}
-		latest, err := tx.Tree.LatestCheckpoint(ctx)
-		if err != nil && !errors.Is(err, idp.ErrNotFound) {
-			return fmt.Errorf("latest checkpoint: %w", err)
-		}
-		if latest.Size == size {
-			return nil
-		}
-		hash, err := root(ctx, tx.Tree, size)
-		if err != nil {
+		if tree.N, err = tx.Tree.Size(ctx); err != nil || tree.N == l.signed.N {
 			return err
 		}
-		if signed, err = l.key.sign(size, hash); err != nil {
-			return err
-		}
-		return tx.Tree.SaveCheckpoint(ctx, store.Checkpoint{Size: size, Note: signed, CreatedAt: idp.Time(l.opts.Now())})
+		note, tree.Hash, err = l.sign(ctx, tx, tree.N)
+		return err
 	})
-	if err == nil && signed != nil && l.opts.CheckpointFile != "" {
-		err = replaceFile(l.opts.CheckpointFile, signed)
+	if err == nil && note != nil {
+		l.signed = tree
+		err = l.copyOut(note)
+	}
+	if errors.Is(err, errContradiction) {
+		return err
 	}
 	if err != nil {
 		l.metrics.checkpointFailures.Inc()
 		l.opts.Logger.Error("audit checkpoint", "error", err)
-		return
+		return nil
 	}
 	l.metrics.checkpointAt.Store(l.opts.Now().Unix())
+	return nil
+}
+
+// sign stores a checkpoint of the first size events.
+func (l *Log) sign(ctx context.Context, tx *store.Tx, size int64) ([]byte, tlog.Hash, error) {
+	hash, err := root(ctx, tx.Tree, size)
+	if err != nil {
+		return nil, hash, err
+	}
+	signed, err := l.key.sign(size, hash)
+	if err != nil {
+		return nil, hash, err
+	}
+	return signed, hash, tx.Tree.SaveCheckpoint(ctx, store.Checkpoint{Size: size, Note: signed, CreatedAt: idp.Time(l.opts.Now())})
+}
+
+func (l *Log) copyOut(signed []byte) error {
+	if l.opts.CheckpointFile == "" {
+		return nil
+	}
+	return replaceFile(l.opts.CheckpointFile, signed)
 }
 
 // replaceFile swaps the file's content in one step, so that a reader never sees half.
@@ -177,36 +194,83 @@ func replaceFile(path string, content []byte) error {
 	return nil
 }
 
-// checkPrefix holds the stored tree against the last signed checkpoint.
-func (l *Log) checkPrefix(ctx context.Context) error {
+// errContradiction says that the stored log is not the one that was signed.
+var errContradiction = errors.New("the audit log is not the one that was signed: run audit verify")
+
+// holds checks that a signed tree is a prefix of the stored one.
+func holds(ctx context.Context, stored store.Tree, signed tlog.Tree) error {
+	if signed.N == 0 {
+		return nil
+	}
+	size, err := stored.Size(ctx)
+	if err != nil {
+		return fmt.Errorf("tree size: %w", err)
+	}
+	if size < signed.N {
+		return fmt.Errorf("%w: it holds %d events, a checkpoint of %d was signed", errContradiction, size, signed.N)
+	}
+	hash, err := root(ctx, stored, signed.N)
+	if err != nil {
+		return err
+	}
+	if hash != signed.Hash {
+		return fmt.Errorf("%w: the first %d events differ", errContradiction, signed.N)
+	}
+	return nil
+}
+
+// trust holds the stored tree against every checkpoint at hand, the latest in
+// the store and the copy outside it, before anything is appended or signed.
+// The first event ever is stored together with a checkpoint, so a log without
+// one had it taken away.
+func (l *Log) trust(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
+	notes, err := l.outside()
+	if err != nil {
+		return err
+	}
 	return l.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		latest, err := tx.Tree.LatestCheckpoint(ctx)
-		if errors.Is(err, idp.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("latest checkpoint: %w", err)
-		}
-		tree, err := ParseCheckpoint(latest.Note, l.key.verifier)
-		if err != nil {
-			return err
-		}
 		size, err := tx.Tree.Size(ctx)
 		if err != nil {
 			return fmt.Errorf("tree size: %w", err)
 		}
-		if size < tree.N {
-			return fmt.Errorf("%w: the log holds %d events, a checkpoint of %d is signed: run audit verify", errCheckpoint, size, tree.N)
+		latest, err := tx.Tree.LatestCheckpoint(ctx)
+		switch {
+		case errors.Is(err, idp.ErrNotFound) && size > 0:
+			return fmt.Errorf("%w: it holds %d events and no checkpoint", errContradiction, size)
+		case err == nil:
+			notes = append(notes, latest.Note)
+		case !errors.Is(err, idp.ErrNotFound):
+			return fmt.Errorf("latest checkpoint: %w", err)
 		}
-		hash, err := root(ctx, tx.Tree, tree.N)
-		if err != nil {
-			return err
-		}
-		if hash != tree.Hash {
-			return fmt.Errorf("%w: the first %d events are not those that were signed: run audit verify", errCheckpoint, tree.N)
+		for _, note := range notes {
+			tree, err := ParseCheckpoint(note, l.key.verifier)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errContradiction, err)
+			}
+			if err := holds(ctx, tx.Tree, tree); err != nil {
+				return err
+			}
+			if tree.N > l.signed.N {
+				l.signed = tree
+			}
 		}
 		return nil
 	})
+}
+
+// outside reads the copy of the checkpoint, if there is one.
+func (l *Log) outside() ([][]byte, error) {
+	if l.opts.CheckpointFile == "" {
+		return nil, nil
+	}
+	note, err := os.ReadFile(l.opts.CheckpointFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint copy: %w", err)
+	}
+	return [][]byte{note}, nil
 }

@@ -72,7 +72,14 @@ func (l *Log) try(ctx context.Context, group []*write) (outcomes []outcome, even
 			}
 		}
 		events = len(leaves.rows)
-		return leaves.store(ctx, tx)
+		if err := leaves.store(ctx, tx); err != nil {
+			return err
+		}
+		if size == 0 && events > 0 {
+			// From the first event on there is always a checkpoint: a log without one was cut.
+			_, _, err = l.sign(ctx, tx, int64(events))
+		}
+		return err
 	})
 	return outcomes, events, err
 }

@@ -16,6 +16,7 @@ const (
 	foldWindow  = 10 * time.Second
 	foldKeys    = 10_000 // sources remembered at once; the rest share one window per organization and action
 	countWindow = time.Minute
+	foldTargets = 10 // clients that a summary names
 )
 
 type foldKey struct {
@@ -31,6 +32,8 @@ type fold struct {
 	singles int
 	count   int64
 	last    idp.Event
+	targets map[string]int64 // how often each client was tried; at most foldTargets, the rest under ""
+	agents  map[string]bool  // likewise
 }
 
 // folds are the open windows.
@@ -72,7 +75,7 @@ func (f *folds) add(key foldKey, e idp.Event, now time.Time, length time.Duratio
 			w = f.windows[key]
 		}
 		if w == nil {
-			w = &fold{opened: now, length: length}
+			w = &fold{opened: now, length: length, targets: map[string]int64{}, agents: map[string]bool{}}
 			f.windows[key] = w
 		}
 	}
@@ -82,7 +85,38 @@ func (f *folds) add(key foldKey, e idp.Event, now time.Time, length time.Duratio
 	}
 	w.count++
 	w.last = e
+	w.agents[e.AgentID] = true
+	if len(w.agents) > foldTargets {
+		delete(w.agents, e.AgentID) // that there are several is known
+	}
+	if client, _ := e.Metadata["clientId"].(string); client != "" {
+		if _, named := w.targets[client]; !named && len(w.targets) >= foldTargets {
+			client = ""
+		}
+		w.targets[client]++
+	}
 	return false
+}
+
+// summary is the event that stands for all that got none of their own.
+func (w *fold) summary() idp.Event {
+	e := w.last
+	e.RequestID, e.UserAgent = "", ""
+	if len(w.agents) > 1 {
+		e.AgentID = ""
+	}
+	e.Metadata = map[string]any{"count": w.count, "since": w.opened.UTC().Format(idp.TimeLayout)}
+	clients := map[string]any{}
+	for client, count := range w.targets {
+		if client == "" {
+			client = "others"
+		}
+		clients[client] = count
+	}
+	if len(clients) > 0 {
+		e.Metadata["clients"] = clients
+	}
+	return e
 }
 
 // due closes windows whose time is up and returns their summaries.
@@ -105,10 +139,7 @@ func (f *folds) close(when func(*fold) bool) []idp.Event {
 		if w.count == 0 {
 			continue
 		}
-		e := w.last
-		e.RequestID, e.UserAgent = "", ""
-		e.Metadata = map[string]any{"count": w.count, "since": w.opened.UTC().Format(idp.TimeLayout)}
-		events = append(events, e)
+		events = append(events, w.summary())
 	}
 	return events
 }

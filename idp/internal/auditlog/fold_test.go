@@ -60,3 +60,26 @@ func TestFoldsAreBounded(t *testing.T) {
 	require.Equal(t, "many", summaries[0].Reason)
 	require.EqualValues(t, 2*foldKeys-foldSingles, summaries[0].Metadata["count"])
 }
+
+func TestASummaryNamesWhoWasTried(t *testing.T) {
+	f := folds{windows: map[foldKey]*fold{}}
+	now := time.Unix(1_800_000_000, 0)
+	try := func(client, agent string, times int) {
+		for range times {
+			f.single(idp.Event{OrganizationID: "default", AgentID: agent, Action: idp.ActionTokenRefused, Reason: "secret_wrong", Metadata: map[string]any{"clientId": client}}, now)
+		}
+	}
+	try("decoy", "agent-1", foldSingles+1)
+	try("victim", "agent-2", 5000)
+	for i := range 20 {
+		try(fmt.Sprint("bystander-", i), "agent-3", 1)
+	}
+	summaries := f.all()
+	require.Len(t, summaries, 1)
+	require.Empty(t, summaries[0].AgentID)
+	clients, _ := summaries[0].Metadata["clients"].(map[string]any)
+	require.EqualValues(t, 1, clients["decoy"])
+	require.EqualValues(t, 5000, clients["victim"])
+	require.EqualValues(t, 12, clients["others"])
+	require.Len(t, clients, foldTargets+1)
+}

@@ -37,7 +37,7 @@ func (l *Log) Ingest(ctx context.Context, stream Stream, body []byte) (Ingested,
 		return Ingested{}, err
 	}
 	var result Ingested
-	err = l.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	_, err = l.submit(ctx, &write{weight: max(1, len(batch)), change: func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		sidecar, err := tx.Sidecars.Get(ctx, stream.AgentID, stream.SidecarID)
 		if err != nil && !errors.Is(err, idp.ErrNotFound) {
 			return nil, fmt.Errorf("sidecar: %w", err)
@@ -52,14 +52,14 @@ func (l *Log) Ingest(ctx context.Context, stream Stream, body []byte) (Ingested,
 		events := make([]idp.Event, 0, len(fresh))
 		for _, line := range fresh {
 			events = append(events, line.event(stream))
-			sidecar.NextSequence, sidecar.LastHash, sidecar.LastDecisionAt = line.record.Sequence+1, line.hash, now
+			sidecar.NextSequence, sidecar.LastHash, sidecar.LastDecisionAt = line.record.Sequence+1, line.anchor, now
 		}
 		result = Ingested{NextSequence: sidecar.NextSequence, Ingested: len(fresh), Skipped: len(batch) - len(fresh)}
 		if err := tx.Sidecars.Put(ctx, sidecar); err != nil {
 			return nil, fmt.Errorf("sidecar: %w", err)
 		}
 		return events, nil
-	})
+	}})
 	if err != nil {
 		return Ingested{}, err
 	}
@@ -69,6 +69,7 @@ func (l *Log) Ingest(ctx context.Context, stream Stream, body []byte) (Ingested,
 type line struct {
 	record decision.Record
 	hash   string // of the line's bytes
+	anchor string // what the next record must link to; "" when that cannot be checked
 }
 
 type batch []line
@@ -91,11 +92,11 @@ func parseBatch(body []byte) (batch, error) {
 			if record.First() != parsed[n-1].record.Sequence+1 {
 				return nil, apierr.Invalid(apierr.Field{Field: fmt.Sprintf("records[%d].sequence", n), Rule: "must follow the record before it without a hole"})
 			}
-			if record.PrevHash != parsed[n-1].hash && record.Outcome != decision.Gap {
+			if !record.Linked(parsed[n-1].anchor) {
 				return nil, brokenChain(n)
 			}
 		}
-		parsed = append(parsed, line{record: record, hash: decision.Hash(raw)})
+		parsed = append(parsed, line{record: record, hash: decision.Hash(raw), anchor: record.Anchor(raw)})
 	}
 	return parsed, nil
 }
@@ -115,7 +116,7 @@ func (b batch) after(next int64, lastHash string) (batch, error) {
 			return nil, apierr.New(apierr.SequenceGap, "the batch begins at %d, expected %d", first, next).
 				WithReason("sequence_gap").WithDetail("nextSequence", next)
 		}
-		if l.record.Outcome != decision.Gap && l.record.PrevHash != lastHash {
+		if !l.record.Linked(lastHash) || l.record.Sequence == 0 && l.record.PrevHash != "" {
 			return nil, brokenChain(i)
 		}
 		return b[i:], nil

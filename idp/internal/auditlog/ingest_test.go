@@ -93,13 +93,17 @@ func TestAGapIsDeclaredAndRestartsTheChain(t *testing.T) {
 	_, err := f.log.Ingest(t.Context(), stream, body(lines))
 	require.NoError(t, err)
 	first := int64(3)
-	gap, last := chain(t, 7, strings.Repeat("0", 64), 1, func(_ int, r *decision.Record) {
-		*r = decision.Record{Sequence: 7, FirstSequence: &first, PrevHash: r.PrevHash, Time: r.Time, Outcome: decision.Gap, Reason: "spool_corrupt", Count: 5}
+	gap, _ := chain(t, 7, "", 1, func(_ int, r *decision.Record) {
+		*r = decision.Record{Sequence: 7, FirstSequence: &first, Time: r.Time, Outcome: decision.Gap, Reason: decision.GapCorrupt, Count: 5}
 	})
-	rest, _ := chain(t, 8, last, 2, nil)
+	// The record after it is chained to a line that is lost.
+	rest, _ := chain(t, 8, strings.Repeat("ab", 32), 2, nil)
 	got, err := f.log.Ingest(t.Context(), stream, body(gap, rest))
 	require.NoError(t, err)
 	require.Equal(t, auditlog.Ingested{NextSequence: 10, Ingested: 3}, got)
+	more, _ := chain(t, 10, strings.Repeat("cd", 32), 1, nil)
+	_, err = f.log.Ingest(t.Context(), stream, body(more))
+	require.True(t, apierr.Is(err, apierr.ValidationFailed), "the chain holds again: %v", err)
 	event := f.all()[3]
 	require.Equal(t, "decision.gap", event.Action)
 	require.Equal(t, "failure", event.Outcome)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
@@ -52,6 +53,7 @@ type Log struct {
 	stopped chan struct{} // closed when Run has returned
 	folds   folds
 	metrics logMetrics
+	signed  tlog.Tree // the largest tree known to be signed; owned by Run
 }
 
 // New makes a log over db that signs checkpoints with key.
@@ -80,6 +82,7 @@ type write struct {
 	change    Change           // one of change and admission may be set
 	admission *store.Admission // event is written only if admitted
 	events    []idp.Event      // of an admission or a plain append
+	weight    int              // how many events it will bring, roughly; bounds a group
 	done      chan outcome     // buffered: the writer never waits for a caller
 }
 
@@ -93,20 +96,20 @@ type outcome struct {
 // AUDIT_UNAVAILABLE and nothing happened. When ctx ends while the commit is
 // under way the result is unknown to the caller.
 func (l *Log) Commit(ctx context.Context, change Change) error {
-	_, err := l.submit(ctx, &write{change: change})
+	_, err := l.submit(ctx, &write{change: change, weight: 1})
 	return err
 }
 
 // Append makes the events durable.
 func (l *Log) Append(ctx context.Context, events ...idp.Event) error {
-	_, err := l.submit(ctx, &write{events: events})
+	_, err := l.submit(ctx, &write{events: events, weight: len(events)})
 	return err
 }
 
 // Admit asks whether a token may be issued, counts it, and makes its event
 // durable, all in one transaction. The event is written only if admitted.
 func (l *Log) Admit(ctx context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error) {
-	return l.submit(ctx, &write{admission: &a, events: []idp.Event{e}})
+	return l.submit(ctx, &write{admission: &a, events: []idp.Event{e}, weight: 1})
 }
 
 func (l *Log) submit(ctx context.Context, w *write) (store.AdmissionResult, error) {
@@ -126,7 +129,7 @@ func (l *Log) submit(ctx context.Context, w *write) (store.AdmissionResult, erro
 	case result := <-w.done:
 		return result.verdict, result.err
 	case <-ctx.Done():
-		return "", unavailable(ctx.Err())
+		return "", unknown(ctx.Err())
 	case <-l.stopped:
 		// The writer may have answered just before it stopped.
 		select {
@@ -164,15 +167,23 @@ func unavailable(cause error) *apierr.Error {
 		WithReason("audit_unavailable").WithRetryAfter(retryAfter).WithCause(cause)
 }
 
+// unknown is for a caller whose time ran out while its write was under way.
+func unknown(cause error) *apierr.Error {
+	return apierr.New(apierr.AuditUnavailable, "it took too long, and may have been done: read before you repeat it").
+		WithReason("outcome_unknown").WithRetryAfter(retryAfter).WithCause(cause)
+}
+
 // Run writes until ctx ends, then writes what is queued, the open folds and a
-// last checkpoint. It fails at once when the stored tree contradicts the last
-// signed checkpoint: to append to such a log would bury the evidence.
+// last checkpoint. It fails when the stored tree contradicts something that was
+// signed: to append to such a log, or to sign it, would bury the evidence.
 func (l *Log) Run(ctx context.Context) error {
 	defer close(l.stopped)
-	if err := l.checkPrefix(ctx); err != nil {
+	if err := l.trust(ctx); err != nil {
 		return err
 	}
-	l.checkpoint(ctx)
+	if err := l.checkpoint(ctx); err != nil {
+		return err
+	}
 	checkpoints := time.NewTicker(l.opts.CheckpointEvery)
 	defer checkpoints.Stop()
 	sweeps := time.NewTicker(time.Second)
@@ -184,15 +195,16 @@ func (l *Log) Run(ctx context.Context) error {
 		case <-sweeps.C:
 			l.commitSummaries(ctx, l.folds.due(l.opts.Now()))
 		case <-checkpoints.C:
-			l.checkpoint(ctx)
+			if err := l.checkpoint(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
-			l.drain()
-			return nil
+			return l.drain()
 		}
 	}
 }
 
-func (l *Log) drain() {
+func (l *Log) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	for {
@@ -201,8 +213,7 @@ func (l *Log) drain() {
 			l.commit(ctx, l.gather(w))
 		default:
 			l.commitSummaries(ctx, l.folds.all())
-			l.checkpoint(ctx)
-			return
+			return l.checkpoint(ctx)
 		}
 	}
 }
@@ -210,12 +221,12 @@ func (l *Log) drain() {
 // gather takes what is waiting, without waiting for more: under load the
 // commit before gave the next group time to form.
 func (l *Log) gather(first *write) []*write {
-	group, events := []*write{first}, len(first.events)
+	group, events := []*write{first}, first.weight
 	for len(group) < maxWrites && events < maxEvents {
 		select {
 		case w := <-l.queue:
 			group = append(group, w)
-			events += len(w.events)
+			events += w.weight
 		default:
 			return group
 		}

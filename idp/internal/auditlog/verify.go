@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -19,6 +20,7 @@ import (
 // Report is the result of a verification.
 type Report struct {
 	Events      int64     `json:"events"`
+	Signed      int64     `json:"signed"` // of them, under the last checkpoint
 	Root        tlog.Hash `json:"root"`
 	Checkpoints int       `json:"checkpoints"` // signed statements that were held against the log
 	VerifierKey string    `json:"verifierKey"`
@@ -42,6 +44,10 @@ type VerifyOptions struct {
 
 const verifyBatch = 2000
 
+// unsignedSpan is how long a running log may go without a checkpoint: a crash
+// loses the seconds since the last one, a busy store some more.
+const unsignedSpan = 2 * time.Minute
+
 // Verify recomputes the whole log from its events and holds it against the
 // stored tree, every stored checkpoint and those kept elsewhere. It needs
 // nobody's word but the master key's, under which the checkpoint key is sealed.
@@ -64,6 +70,8 @@ type verification struct {
 	signed []tlog.Tree         // statements to hold against the log, by rising size
 	roots  map[int64]tlog.Hash // recomputed, for the sizes in signed
 	stack  []subtree
+	since  time.Time // of the first event that no checkpoint covers
+	last   time.Time // of the last event
 }
 
 type subtree struct {
@@ -82,7 +90,16 @@ func (v *verification) run(ctx context.Context, sealer *issuer.Sealer) error {
 	if err := v.recompute(ctx); err != nil || v.report.Problem != nil {
 		return err
 	}
-	v.judge()
+	if v.judge(); v.report.Problem != nil {
+		return nil
+	}
+	hidden, err := v.tx.Events.Hidden(ctx)
+	if err != nil {
+		return fmt.Errorf("indexes: %w", err)
+	}
+	if hidden >= 0 {
+		v.fail(hidden, "", "the event is good, but an index was changed to hide it from queries")
+	}
 	return nil
 }
 
@@ -135,6 +152,7 @@ func (v *verification) collect(ctx context.Context, verifier note.Verifier) erro
 	}
 	for _, tree := range v.signed {
 		v.roots[tree.N] = tlog.Hash{}
+		v.report.Signed = max(v.report.Signed, tree.N)
 	}
 	return nil
 }
@@ -170,6 +188,9 @@ func (v *verification) batch(ctx context.Context, rows []store.EventRow) error {
 		if what := columnsDiffer(row); what != "" {
 			v.fail(row.Sequence, row.ID, what)
 			return nil
+		}
+		if v.last = row.Timestamp; row.Sequence == v.report.Signed {
+			v.since = row.Timestamp
 		}
 		hashes := v.push(tlog.RecordHash(row.Body))
 		for range hashes {
@@ -276,7 +297,11 @@ func (v *verification) judge() {
 		v.report.Checkpoints++
 	}
 	if v.report.Events > 0 && len(v.signed) == 0 {
-		v.fail(0, "", "no checkpoint is stored: they were removed, or the program was killed within its first seconds")
+		v.fail(0, "", "no checkpoint is stored: they were removed")
+		return
+	}
+	if !v.since.IsZero() && v.last.Sub(v.since) > unsignedSpan {
+		v.fail(v.report.Signed, "", fmt.Sprintf("events of %s follow the last checkpoint, which is signed every few seconds: checkpoints were removed", v.last.Sub(v.since)))
 	}
 }
 

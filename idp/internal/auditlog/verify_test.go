@@ -127,6 +127,12 @@ func TestEveryTamperingIsFound(t *testing.T) {
 		"a hash of the tree": {func(t *testing.T, db *sql.DB) {
 			mustExec(t, db, `UPDATE tree_hashes SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE chunk = 0`)
 		}, 0, "do not match"},
+		"an index that hides events of an action": {func(t *testing.T, db *sql.DB) {
+			mustExec(t, db, `DELETE FROM event_kinds WHERE action = 'agent.updated'`)
+		}, 0, "hide it from queries"},
+		"an index that hides events of a time": {func(t *testing.T, db *sql.DB) {
+			mustExec(t, db, `UPDATE event_segments SET highest = lowest - 1`)
+		}, 0, "hide it from queries"},
 		"events added behind the log's back": {func(t *testing.T, db *sql.DB) {
 			mustExec(t, db, `INSERT INTO events (sequence, event_id, organization_id, agent_id, action, outcome, timestamp, body) SELECT 80, 'e80', organization_id, agent_id, action, outcome, timestamp, body FROM events WHERE sequence = 79`)
 		}, 80, "column"},
@@ -148,14 +154,63 @@ func TestEveryTamperingIsFound(t *testing.T) {
 	}
 }
 
-func TestALogThatContradictsItsCheckpointIsNotWrittenTo(t *testing.T) {
+// A restart must not sign what was tampered with: nobody could tell afterwards.
+func TestALogThatContradictsWhatWasSignedIsNeitherWrittenToNorSigned(t *testing.T) {
+	for name, edit := range map[string]func(t *testing.T, db *sql.DB){
+		"cut below the last checkpoint": func(t *testing.T, db *sql.DB) {
+			mustExec(t, db, `DELETE FROM events WHERE sequence >= 60`)
+			replaceTree(t, db)
+		},
+		"rewritten, the stored checkpoints of it removed": func(t *testing.T, db *sql.DB) {
+			mustExec(t, db, `UPDATE events SET body = CAST(replace(CAST(body AS TEXT), 'version', 'owner') AS BLOB) WHERE sequence = 60`)
+			mustExec(t, db, `DELETE FROM checkpoints WHERE size > 20`)
+			replaceTree(t, db)
+		},
+		"rewritten, no checkpoint left": func(t *testing.T, db *sql.DB) {
+			mustExec(t, db, `UPDATE events SET body = CAST(replace(CAST(body AS TEXT), 'version', 'owner') AS BLOB) WHERE sequence = 60`)
+			mustExec(t, db, `DELETE FROM checkpoints`)
+			replaceTree(t, db)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.append(80)
+			f.close()
+			kept, err := os.ReadFile(f.checkpointFile())
+			require.NoError(t, err)
+			f.tamper(func(db *sql.DB) { edit(t, db) })
+			log, stop := f.run(f.db)
+			require.Error(t, log.Append(t.Context(), event("x")))
+			require.ErrorContains(t, stop(), "audit verify")
+			after, err := os.ReadFile(f.checkpointFile())
+			require.NoError(t, err)
+			require.Equal(t, kept, after, "the copy outside still tells")
+			require.NotNil(t, f.verify(after).Problem)
+		})
+	}
+}
+
+func TestATreeThatChangesUnderARunningLogIsNotSigned(t *testing.T) {
 	f := newFixture(t)
-	f.append(80)
-	f.tamper(func(db *sql.DB) {
-		mustExec(t, db, `DELETE FROM events WHERE sequence >= 60`)
-		replaceTree(t, db)
+	f.append(10)
+	eventually(t, "a checkpoint of 10 events", func() bool {
+		report := f.verify()
+		return report.Signed == 10
 	})
-	log, stop := f.run(f.db)
-	require.Error(t, log.Append(t.Context(), event("x")))
-	require.ErrorContains(t, stop(), "audit verify")
+	other, err := sql.Open("sqlite", f.path())
+	require.NoError(t, err)
+	mustExec(t, other, `DROP TRIGGER tree_hashes_only_grow`)
+	mustExec(t, other, `UPDATE tree_hashes SET hashes = zeroblob(length(hashes))`)
+	require.NoError(t, other.Close())
+	eventually(t, "the log ends", func() bool { return f.log.Ready(t.Context()) != nil })
+	require.ErrorContains(t, f.stop(), "audit verify")
+	f.stop = func() error { return nil }
+}
+
+func TestFromTheFirstEventOnThereIsACheckpoint(t *testing.T) {
+	f := newFixture(t)
+	f.append(1)
+	report := f.verify()
+	require.Nil(t, report.Problem)
+	require.EqualValues(t, 1, report.Signed)
 }

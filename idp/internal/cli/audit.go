@@ -81,6 +81,6 @@ func (p program) printReport(r auditlog.Report) error {
 		fmt.Fprintf(p.Stdout, "NOT VALID at %s: %s\n", where, r.Problem.What)
 		return errInvalidLog
 	}
-	_, err := fmt.Fprintf(p.Stdout, "valid: %d events, root %s, %d signed checkpoints agree\nverifier key: %s\n", r.Events, r.Root, r.Checkpoints, r.VerifierKey)
+	_, err := fmt.Fprintf(p.Stdout, "valid: %d events, root %s\n%d signed checkpoints agree, the last one covers %d events\nverifier key: %s\n", r.Events, r.Root, r.Checkpoints, r.Signed, r.VerifierKey)
 	return err
 }

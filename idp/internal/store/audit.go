@@ -41,6 +41,9 @@ type Events interface {
 	List(ctx context.Context, filter EventFilter) ([]EventRow, error)
 	// Range returns up to limit rows with sequence >= from, lowest first, for verification and export.
 	Range(ctx context.Context, organizationID string, from int64, limit int) ([]EventRow, error)
+	// Hidden is the lowest sequence that an index of the backend's own would
+	// keep from a List it belongs in, -1 when there is none. For verification.
+	Hidden(ctx context.Context) (int64, error)
 }
 
 // Checkpoint is a signed statement of the log's size and root.
@@ -93,11 +96,12 @@ const (
 // KeyStatus is a step of a key's life.
 type KeyStatus string
 
-// next → active → retired (verifies only).
+// next → active → retired (verifies only); each → revoked (final: neither signs nor verifies).
 const (
 	KeyNext    KeyStatus = "next"
 	KeyActive  KeyStatus = "active"
 	KeyRetired KeyStatus = "retired"
+	KeyRevoked KeyStatus = "revoked"
 )
 
 // Key is a key pair at rest.
@@ -118,7 +122,7 @@ type Keys interface {
 	List(ctx context.Context, use KeyUse) ([]Key, error)
 	// Insert answers idp.ErrConflict when the id is taken.
 	Insert(ctx context.Context, k Key) error
-	// SetStatus moves a key, stamping ActivatedAt or RetiredAt.
+	// SetStatus moves a key, stamping ActivatedAt, or RetiredAt when it is retired or revoked.
 	SetStatus(ctx context.Context, id string, status KeyStatus, at time.Time) error
 }
 

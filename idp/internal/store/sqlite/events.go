@@ -205,3 +205,17 @@ func (t events) Range(ctx context.Context, organizationID string, from int64, li
 	}
 	return list(ctx, t.transaction, eventRange, scanEvent, from, limit, organizationID)
 }
+
+// The derived tables must cover every event: see the migration.
+const eventHidden = `
+SELECT coalesce(min(sequence), -1)
+FROM events
+WHERE NOT EXISTS (
+        SELECT 1 FROM event_segments AS s
+        WHERE s.segment = events.segment AND events.timestamp BETWEEN s.lowest AND s.highest)
+    OR NOT EXISTS (
+        SELECT 1 FROM event_kinds AS k
+        WHERE k.segment = events.segment AND k.organization_id = events.organization_id
+            AND k.action = events.action AND k.outcome = events.outcome)`
+
+func (t events) Hidden(ctx context.Context) (int64, error) { return t.number(ctx, eventHidden) }

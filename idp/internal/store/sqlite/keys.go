@@ -38,7 +38,7 @@ const keySetStatus = `
 UPDATE keys
 SET status = ?2,
     activated_at = CASE WHEN ?2 = 'active' THEN ?3 ELSE activated_at END,
-    retired_at = CASE WHEN ?2 = 'retired' THEN ?3 ELSE retired_at END
+    retired_at = CASE WHEN ?2 IN ('retired', 'revoked') THEN ?3 ELSE retired_at END
 WHERE id = ?1`
 
 func (t keys) SetStatus(ctx context.Context, id string, status store.KeyStatus, at time.Time) error {

@@ -35,14 +35,14 @@ var keyFacts = []fact{
 	{"a status is stamped", func(t *testing.T, b Backend) {
 		want := key("one")
 		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.Insert(ctx, want) })
-		for i, status := range []store.KeyStatus{store.KeyActive, store.KeyRetired} {
+		for i, status := range []store.KeyStatus{store.KeyActive, store.KeyRetired, store.KeyRevoked} {
 			at := zoned.Add(time.Duration(i) * time.Hour)
 			update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.SetStatus(ctx, "one", status, at) })
 			want.Status = status
 			if status == store.KeyActive {
 				want.ActivatedAt = noon
 			} else {
-				want.RetiredAt = noon.Add(time.Hour)
+				want.RetiredAt = noon.Add(time.Duration(i) * time.Hour)
 			}
 			require.Equal(t, []store.Key{want}, listKeys(t, b.DB, store.UseToken))
 		}
