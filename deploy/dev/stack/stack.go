@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 )
@@ -70,12 +71,30 @@ func (s *Stack) Start(ctx context.Context) error {
 	if err := s.Prepare(); err != nil {
 		return err
 	}
+	if err := s.vacant(); err != nil {
+		return errors.Join(err, s.Close())
+	}
 	for _, step := range []func(context.Context) error{s.StartIdP, s.StartNotes, s.Enrol, s.StartSidecar} {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}
 	return nil
+}
+
+// vacant wants nobody to listen where the stack will: another program's
+// answers would be taken for ours.
+func (s *Stack) vacant() error {
+	var errs []error
+	for name, addr := range map[string]string{"the IdP": s.IdP, "the sidecar": s.Sidecar, "the sidecar's admin address": s.SidecarAdmin, "the notes API": s.Notes} {
+		listener, err := net.Listen("tcp", addr) //nolint:noctx // closed at once
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s cannot have %s: is another one running? %w", name, addr, err))
+			continue
+		}
+		errs = append(errs, listener.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Prepare makes the folders and opens the logs. Start does it too.
@@ -171,6 +190,7 @@ func (s *Stack) Close() error {
 	for _, file := range s.logs {
 		errs = append(errs, file.Close())
 	}
+	s.logs = nil
 	return errors.Join(errs...)
 }
 

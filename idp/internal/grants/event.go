@@ -3,15 +3,12 @@ package grants
 import (
 	"context"
 	"net/http"
-	"strings"
+	"regexp"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
 )
-
-// maxClaimedID is how much of a client_id that nobody proved is kept.
-const maxClaimedID = 64
 
 // issued is the event of a token.
 func (h *Handler) issued(c *Caller, claims token.Claims) idp.Event {
@@ -65,13 +62,20 @@ func (h *Handler) refused(c *Caller, outcome idp.Outcome, reason string) idp.Eve
 	if event.OrganizationID == "" {
 		event.OrganizationID = idp.OperatorOrganization
 	}
-	if plain(c.ClientID) {
-		event.Metadata["clientId"] = c.ClientID
+	if id := ClaimedID(c.ClientID); id != "" {
+		event.Metadata["clientId"] = id
 	}
 	return event
 }
 
-// plain reports whether a claimed client_id can stand in a log as it is.
-func plain(id string) bool {
-	return id != "" && len(id) <= maxClaimedID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
+var clientIDForm = regexp.MustCompile(`^aidp_c_[0-9A-Za-z]{22}$`)
+
+// ClaimedID is what logs keep of a client_id that nobody proved: all of one
+// that can be a client's, nothing of any other, which may be a secret in the
+// wrong field.
+func ClaimedID(id string) string {
+	if !clientIDForm.MatchString(id) {
+		return ""
+	}
+	return id
 }

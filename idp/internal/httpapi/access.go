@@ -18,7 +18,8 @@ const realm = `realm="agentidp"`
 
 // admit finds out who asks and whether policy lets them. A refusal of somebody
 // unknown is folded into the audit log; one of somebody known is an event of
-// its own, durable before the answer.
+// its own, durable before the answer. Who asks with a token is counted here,
+// when it is known whether the agent or the address pays.
 func (a *API) admit(ctx context.Context, c *call) error {
 	var err error
 	switch c.route.access {
@@ -28,6 +29,9 @@ func (a *API) admit(ctx context.Context, c *call) error {
 		err = a.authenticateClient(ctx, c)
 	default:
 		err = a.authenticateToken(ctx, c)
+	}
+	if limited := a.limit(c); limited != nil {
+		return limited
 	}
 	if err != nil && c.gate.Agent.ID != "" {
 		return a.recordDenial(ctx, c, apierr.From(err))
@@ -150,14 +154,14 @@ func (a *API) authenticateClient(ctx context.Context, c *call) error {
 	return nil
 }
 
-// permit asks policy. Obligations that this API does not know make a denial.
+// permit asks policy. Obligations that the operation does not see to make a denial.
 func (a *API) permit(ctx context.Context, c *call) error {
 	decision, err := a.Policy.Decide(ctx, policy.Input{
 		Agent:   policy.Agent{ID: c.agentID, OrganizationID: c.organizationID, ClientID: c.clientID},
 		Token:   c.token,
 		Request: policy.Request{Method: string(c.http.Method()), Host: string(c.http.Host()), Path: c.path, Peer: c.origin.IPAddress},
 		Route:   policy.Route{ID: c.route.OperationID, Capability: c.route.Capability},
-	}, policy.ObligationFields, policy.ObligationTokens)
+	}, c.route.obligations...)
 	c.decision = decision
 	if err != nil || decision.Allow {
 		return err

@@ -42,7 +42,7 @@ type Options struct {
 	Keys       *issuer.Issuer
 	Policy     *policy.Holder
 
-	Limiter        *ratelimit.Limiter // by client address; nil: no limit
+	Limiter        *ratelimit.Limiter // by client address or agent; nil: no limit
 	TrustedProxies []netip.Prefix     // whose X-Forwarded-For counts; default none
 	Checks         []Check            // what /health asks, in order
 	MaxPolls       int                // of the revocation feed waiting at once; default 4096
@@ -61,6 +61,9 @@ type API struct {
 	methods   []string // that any route has
 	verifier  *token.Verifier
 	polls     chan struct{} // one element for each waiting poll
+	ingests   chan struct{} // one for each batch of decisions under way
+	leases    leases
+	presence  presence
 	stopping  chan struct{} // closed by Stop
 	stop      sync.Once
 	health    health
@@ -84,6 +87,7 @@ func New(o Options) *API {
 			Issuer: o.Issuer, Audience: o.Issuer, Keys: o.Keys.Keys(), MaxLifetime: o.MaxTokenTTL, Leeway: leeway, Now: o.Now,
 		},
 		polls:     make(chan struct{}, o.MaxPolls),
+		ingests:   make(chan struct{}, maxIngests),
 		stopping:  make(chan struct{}),
 		documents: newDocuments(o.Issuer, o.Grants.Types()),
 		observe:   newObserver(o.Metrics),
@@ -158,15 +162,6 @@ func issuerPath(issuer string) string {
 
 // Handler serves one request.
 func (a *API) Handler(http *fasthttp.RequestCtx) { a.router.Handler(http) }
-
-// Limit is how many bytes the server should read of a request's body.
-func (a *API) Limit(header *fasthttp.RequestHeader) int {
-	path, _, _ := strings.Cut(string(header.RequestURI()), "?")
-	if strings.HasSuffix(path, pathDecisions) {
-		return decisionBody.limit
-	}
-	return jsonBody.limit
-}
 
 // Refuse answers what the server refused before any route saw it: malformed,
 // too large or too slow requests.

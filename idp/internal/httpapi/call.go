@@ -31,13 +31,17 @@ type call struct {
 	address netip.Addr // of the client
 	origin  idp.Origin
 	gone    func() bool // whether the client left; until the handler returns
-	body    []byte      // decompressed; the server's buffer otherwise, valid until the answer
+	body    []byte      // the server's buffer, valid until the answer
+	gzipped bool        // the body, as yet
+	charged bool        // counted by the rate limit
 
 	form grants.Form // of an OAuth request that was read
 
 	// Set by access control.
 	gate     store.Gate
 	token    policy.Token   // of a client without a token: what it could get
+	rev      idp.Rev        // of the token presented
+	kid      string         // of the token presented
 	scope    capability.Set // what the caller may use
 	decision policy.Decision
 
@@ -107,7 +111,7 @@ func (c *call) ifMatch() (string, error) {
 // actor is the caller as the use cases know it.
 func (c *call) actor() (registry.Actor, error) {
 	actor := registry.Actor{
-		AgentID: c.agentID, OrganizationID: c.organizationID, ClientID: c.clientID,
+		AgentID: c.agentID, OrganizationID: c.organizationID, ClientID: c.clientID, Rev: c.rev, JTI: c.jti, KID: c.kid,
 		Capabilities: c.scope, Only: c.decision.Fields(), Origin: c.origin,
 	}
 	keys := c.headers("Idempotency-Key")
@@ -143,7 +147,8 @@ func (c *call) identify(gate store.Gate) {
 
 // bear remembers the token that was presented.
 func (c *call) bear(claims token.Claims, scope capability.Set) {
-	c.jti, c.scope = claims.JTI, scope
+	c.jti, c.kid, c.scope = claims.JTI, claims.KID, scope
+	c.rev = idp.Rev{Organization: claims.Rev[0], Agent: claims.Rev[1], Credential: claims.Rev[2]}
 	c.token = policy.Token{JTI: claims.JTI, Audience: claims.Audience, Scope: scope.Strings(), ExpiresAt: claims.ExpiresAt}
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/shared/apierr"
@@ -42,6 +43,14 @@ func (a *API) ingestDecisions(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	leave, err := a.ingesting(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := c.inflate(decisionBody.limit); err != nil {
+		return err
+	}
 	ingested, err := a.Log.Ingest(ctx, auditlog.Stream{
 		SidecarID: s.id, AgentID: c.agentID, OrganizationID: c.organizationID, Version: s.version, PolicyRevision: s.policyRevision,
 	}, c.body)
@@ -49,4 +58,23 @@ func (a *API) ingestDecisions(ctx context.Context, c *call) error {
 		return err
 	}
 	return c.answer(http.StatusOK, ingested)
+}
+
+const (
+	maxIngests = 2           // batches that are inflated and written at once
+	ingestWait = time.Second // for one of these places
+)
+
+// ingesting waits a moment for a place; leave gives it back.
+func (a *API) ingesting(ctx context.Context) (leave func(), err error) {
+	patience := time.NewTimer(ingestWait)
+	defer patience.Stop()
+	select {
+	case a.ingests <- struct{}{}:
+		return func() { <-a.ingests }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-patience.C:
+		return nil, apierr.New(apierr.Overloaded, "too many batches are being ingested").WithReason("ingest_busy").WithRetryAfter(time.Second)
+	}
 }

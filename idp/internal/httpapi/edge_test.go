@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -55,6 +56,7 @@ func (w *world) raw(text string) *answer {
 func TestServerRefusals(t *testing.T) {
 	w := newWorld(t, setting{})
 	const head = " HTTP/1.1\r\nHost: x\r\n"
+	bearer := "Authorization: Bearer " + w.token("admin") + "\r\n"
 	for _, fact := range []struct {
 		name, request string
 		status        int
@@ -64,8 +66,8 @@ func TestServerRefusals(t *testing.T) {
 		{"target too long", "GET /" + strings.Repeat("a", 20_000) + head + "\r\n", 414, "URI_TOO_LONG"},
 		{"declared body too large", "POST /api/v1/agents" + head + "Content-Length: 70000\r\n\r\n", 413, "PAYLOAD_TOO_LARGE"},
 		{"declared form too large", "POST /api/v1/token" + head + "Content-Length: 70000\r\n\r\n", 413, "invalid_request"},
-		{"decisions may be larger", "POST /api/v1/audit/decisions" + head + "Content-Type: application/x-ndjson\r\nContent-Length: 70000\r\n\r\n" + strings.Repeat("x", 70_000), 401, "UNAUTHENTICATED"},
-		{"decisions not at will", "POST /api/v1/audit/decisions" + head + "Content-Length: 4194305\r\n\r\n", 413, "PAYLOAD_TOO_LARGE"},
+		{"a stranger's decisions are not larger", "POST /api/v1/audit/decisions" + head + "Content-Type: application/x-ndjson\r\nContent-Length: 70000\r\n\r\n", 413, "PAYLOAD_TOO_LARGE"},
+		{"decisions not at will", "POST /api/v1/audit/decisions" + head + bearer + "Content-Length: 4194305\r\n\r\n", 413, "PAYLOAD_TOO_LARGE"},
 		{"two hosts", "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "VALIDATION_FAILED"},
 		{"two credentials", "GET /api/v1/agents" + head + "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n", 400, "VALIDATION_FAILED"},
 		{"another expectation", "POST /api/v1/agents" + head + "Expect: miracles\r\nContent-Length: 2\r\n\r\n{}", 417, "EXPECTATION_FAILED"},
@@ -145,6 +147,15 @@ func TestPolicyThatFails(t *testing.T) {
 	a := w.call(token, http.MethodGet, "/api/v1/agents", "")
 	require.Equal(t, http.StatusServiceUnavailable, a.status, "an obligation that is not understood is no permission")
 	require.Equal(t, "1", a.header.Get("Retry-After"))
+
+	self := "/api/v1/agents/" + w.vars["admin.agent"]
+	load(`decision := {"allow": true, "reason": "capability", "obligations": {"fields": ["version"]}}`)
+	require.Equal(t, http.StatusServiceUnavailable, w.call(token, http.MethodDelete, self, "").status, "only the patch sees to fields")
+	require.Equal(t, http.StatusForbidden, w.call(token, http.MethodPatch, self, `{"owner":"x"}`).status)
+	require.Equal(t, http.StatusOK, w.call(token, http.MethodPatch, self, `{"version":"2.0.0"}`).status)
+	load(`decision := {"allow": true, "reason": "capability", "obligations": {"tokens": "own"}}`)
+	require.Equal(t, http.StatusServiceUnavailable, w.call(token, http.MethodPatch, self, `{"version":"3.0.0"}`).status, "only introspection and revocation see to tokens")
+	require.Equal(t, http.StatusOK, w.form("/api/v1/token/introspect", w.vars["admin.basic"], url.Values{"token": {token}}).status)
 
 	load(`decision := {"allow": false, "reason": "closed_on_sundays"}`)
 	a = w.call(token, http.MethodGet, "/api/v1/agents", "")

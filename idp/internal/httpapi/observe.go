@@ -9,6 +9,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/sentryagent/agentidp/idp/internal/grants"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/obs"
 )
@@ -83,7 +84,7 @@ func (a *API) logLine(c *call, took time.Duration) {
 	}
 	for _, optional := range []slog.Attr{
 		slog.String("agent_id", c.agentID), slog.String("organization_id", c.organizationID),
-		slog.String("client_id", clip(c.clientID, maxLoggedID)), slog.String("jti", c.jti),
+		slog.String("client_id", grants.ClaimedID(c.clientID)), slog.String("jti", c.jti),
 	} {
 		if optional.Value.String() != "" {
 			attributes = append(attributes, optional)

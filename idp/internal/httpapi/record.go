@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/grants"
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
@@ -15,6 +16,9 @@ func (a *API) recordRefusal(ctx context.Context, c *call, err error) error {
 	if refusal.Code.Status() >= http.StatusInternalServerError {
 		return err
 	}
+	if err := a.charge(c); err != nil {
+		return err
+	}
 	event := a.event(c, idp.ActionRequestUnauthenticated, refusal.Reason)
 	if recordErr := a.Log.Refuse(ctx, event); recordErr != nil {
 		return recordErr
@@ -22,8 +26,12 @@ func (a *API) recordRefusal(ctx context.Context, c *call, err error) error {
 	return err
 }
 
-// recordDenial makes the denial of somebody known durable and returns it.
+// recordDenial makes the denial of somebody known durable and returns it. Both
+// count, like all refusals, where operations do not: no event is for free.
 func (a *API) recordDenial(ctx context.Context, c *call, refusal *apierr.Error) error {
+	if err := a.charge(c); err != nil {
+		return err
+	}
 	event := a.event(c, idp.ActionRequestDenied, refusal.Reason)
 	event.Metadata["capability"] = c.route.Capability
 	event.Metadata["policyRevision"] = a.Policy.Revision()
@@ -59,8 +67,8 @@ func (a *API) event(c *call, action idp.Action, reason string) idp.Event {
 	if event.OrganizationID == "" {
 		event.OrganizationID = idp.OperatorOrganization
 	}
-	if visible(c.clientID, maxLoggedID) {
-		event.Metadata["clientId"] = c.clientID
+	if id := grants.ClaimedID(c.clientID); id != "" {
+		event.Metadata["clientId"] = id
 	}
 	if c.jti != "" {
 		event.Metadata["jti"] = c.jti
@@ -68,7 +76,4 @@ func (a *API) event(c *call, action idp.Action, reason string) idp.Event {
 	return event
 }
 
-const (
-	maxLoggedPath = 1024
-	maxLoggedID   = 64
-)
+const maxLoggedPath = 1024

@@ -26,9 +26,7 @@ func (a *API) getRevocations(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.seen(ctx, c, s, after); err != nil {
-		return err
-	}
+	a.seen(ctx, c, s, after)
 	var result revocation.Result
 	if wait == 0 {
 		result, err = a.Revocation.Poll(ctx, after, 0)

@@ -20,11 +20,13 @@ type Route struct {
 	access     access
 	oauth      bool          // errors as RFC 6749 section 5.2 has them
 	body       body          // zero: none is read
-	unlimited  bool          // not under the limit by address
+	unlimited  bool          // its refusals alone are under the rate limit
 	idempotent bool          // takes an Idempotency-Key
 	quiet      bool          // logged at debug level only
 	budget     time.Duration // for the whole operation; default budgetDefault
 	handle     handler
+
+	obligations []string // of a permission, that the operation sees to
 }
 
 // handler does the work. It answers through c, or returns an error, which the
@@ -53,6 +55,11 @@ var (
 	decisionBody = body{media: "application/x-ndjson", limit: decision.MaxBytes, gzip: true}
 )
 
+var (
+	ownTokens  = []string{policy.ObligationTokens}
+	someFields = []string{policy.ObligationFields}
+)
+
 const (
 	budgetDefault = 5 * time.Second
 	budgetSecret  = 10 * time.Second // where a secret may be hashed
@@ -63,15 +70,15 @@ const (
 	pathDecisions = prefix + "/audit/decisions"
 )
 
-// limited reports whether the operation counts against its caller's address.
+// limited reports whether every request of the operation is under the rate limit.
 func (r *Route) limited() bool { return !r.unlimited && strings.HasPrefix(r.Path, prefix+"/") }
 
 // Routes lists every operation.
 func Routes() []Route {
 	return []Route{
 		{Method: "POST", Path: "/api/v1/token", OperationID: "issueToken", Capability: policy.Public, access: byAnyone, oauth: true, body: formBody, budget: budgetSecret, handle: (*API).issueToken},
-		{Method: "POST", Path: "/api/v1/token/introspect", OperationID: "introspectToken", Capability: "tokens:introspect", access: byClient, oauth: true, body: formBody, budget: budgetSecret, handle: (*API).introspectToken},
-		{Method: "POST", Path: "/api/v1/token/revoke", OperationID: "revokeToken", Capability: "tokens:revoke", access: byClient, oauth: true, body: formBody, budget: budgetSecret, handle: (*API).revokeToken},
+		{Method: "POST", Path: "/api/v1/token/introspect", OperationID: "introspectToken", Capability: "tokens:introspect", access: byClient, oauth: true, body: formBody, budget: budgetSecret, obligations: ownTokens, handle: (*API).introspectToken},
+		{Method: "POST", Path: "/api/v1/token/revoke", OperationID: "revokeToken", Capability: "tokens:revoke", access: byClient, oauth: true, body: formBody, budget: budgetSecret, obligations: ownTokens, handle: (*API).revokeToken},
 		{Method: "GET", Path: "/authorize", OperationID: "authorize", Capability: policy.Public, access: byAnyone, oauth: true, handle: (*API).authorize},
 
 		{Method: "GET", Path: "/.well-known/jwks.json", OperationID: "getJwks", Capability: policy.Public, access: byAnyone, handle: (*API).getJwks},
@@ -83,7 +90,7 @@ func Routes() []Route {
 		{Method: "GET", Path: "/api/v1/agents", OperationID: "listAgents", Capability: "agents:read", handle: (*API).listAgents},
 		{Method: "POST", Path: "/api/v1/agents", OperationID: "createAgent", Capability: "agents:write", body: jsonBody, idempotent: true, handle: (*API).createAgent},
 		{Method: "GET", Path: "/api/v1/agents/{agentId}", OperationID: "getAgent", Capability: "agents:read", handle: (*API).getAgent},
-		{Method: "PATCH", Path: "/api/v1/agents/{agentId}", OperationID: "updateAgent", Capability: "agents:write", body: jsonBody, handle: (*API).updateAgent},
+		{Method: "PATCH", Path: "/api/v1/agents/{agentId}", OperationID: "updateAgent", Capability: "agents:write", body: jsonBody, obligations: someFields, handle: (*API).updateAgent},
 		{Method: "DELETE", Path: "/api/v1/agents/{agentId}", OperationID: "deleteAgent", Capability: "agents:write", handle: (*API).deleteAgent},
 		{Method: "GET", Path: "/api/v1/agents/{agentId}/usage", OperationID: "getAgentUsage", Capability: "agents:read", handle: (*API).getAgentUsage},
 

@@ -12,7 +12,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/idp"
-	"github.com/sentryagent/agentidp/idp/internal/ratelimit"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/httpx"
@@ -66,11 +65,8 @@ func (a *API) run(c *call) (err error) {
 			err = apierr.New(apierr.Internal, "internal error").WithReason("panic").WithCause(fmt.Errorf("panic: %v\n%s", fault, debug.Stack()))
 		}
 	}()
-	if err := a.limit(c); err != nil {
-		return err
-	}
-	if err := c.read(); err != nil {
-		return err
+	if c.route.body.limit > jsonBody.limit && len(c.http.Request.Body()) > jsonBody.limit {
+		defer a.leases.release()
 	}
 	budget := c.route.budget
 	if budget == 0 {
@@ -78,7 +74,7 @@ func (a *API) run(c *call) (err error) {
 	}
 	ctx, cancel := httpx.Context(c.http, budget)
 	defer cancel()
-	if err := a.admit(ctx, c); err != nil {
+	if err := a.enter(ctx, c); err != nil {
 		return inTime(err)
 	}
 	err = c.route.handle(a, ctx, c)
@@ -86,6 +82,24 @@ func (a *API) run(c *call) (err error) {
 		return nil
 	}
 	return inTime(a.recordUseCase(ctx, c, err))
+}
+
+// enter lets a request in. A bearer token comes before all else; client
+// authentication is in the body and costs a hash, so the address pays first.
+func (a *API) enter(ctx context.Context, c *call) error {
+	if c.route.access == byToken {
+		if err := a.admit(ctx, c); err != nil {
+			return err
+		}
+		return c.read()
+	}
+	if err := a.limit(c); err != nil {
+		return err
+	}
+	if err := c.read(); err != nil {
+		return err
+	}
+	return a.admit(ctx, c)
 }
 
 // inTime words what is nobody's mistake: the store away, the time up. Whoever
@@ -105,27 +119,9 @@ func inTime(err error) error {
 	return err
 }
 
-// limit counts the request against its address (IPv6: /64). Those past the
-// limit get no event of their own in the audit log.
-func (a *API) limit(c *call) error {
-	if !c.route.limited() || a.Limiter == nil || !strings.HasPrefix(c.path, prefix+"/") {
-		return nil
-	}
-	verdict := a.Limiter.Allow(httpx.AddressPrefix(c.address))
-	for _, header := range ratelimit.Headers(verdict, a.Now()) {
-		c.set(header.Name, header.Value)
-	}
-	if verdict.Allowed {
-		return nil
-	}
-	a.Log.Count(idp.Event{
-		OrganizationID: idp.OperatorOrganization, Action: idp.ActionRequestRateLimited, Outcome: idp.Denied, Reason: "rate_limited", Origin: c.origin,
-	})
-	return apierr.New(apierr.RateLimited, "too many requests from this address").WithReason("rate_limited").WithRetryAfter(verdict.RetryAfter)
-}
-
-// read takes the body of a route that has one: size, media type, coding. A
-// form's media type is judged where the form is read, in OAuth's words.
+// read takes the body of a route that has one: size, media type, coding. It is
+// the operation that inflates it. A form's media type is judged where the form
+// is read, in OAuth's words.
 func (c *call) read() error {
 	want := c.route.body
 	if want.media == "" {
@@ -139,10 +135,7 @@ func (c *call) read() error {
 		return nil
 	}
 	if want.gzip && strings.EqualFold(c.header("Content-Encoding"), "gzip") {
-		var err error
-		if c.body, err = gunzip(c.body, want.limit); err != nil {
-			return err
-		}
+		c.gzipped = true
 		c.http.Request.Header.Del("Content-Encoding")
 	}
 	return httpx.CheckMedia(&c.http.Request.Header, want.media)

@@ -89,12 +89,15 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 type switchedDB struct {
 	store.DB
 	noReads, noWrites atomic.Bool
+	held              sync.RWMutex // locked: writes wait
 }
 
 func (d *switchedDB) Update(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
 	if d.noWrites.Load() {
 		return errors.Join(store.ErrUnavailable, errors.New("switched off"))
 	}
+	d.held.RLock()
+	defer d.held.RUnlock()
 	return d.DB.Update(ctx, fn)
 }
 

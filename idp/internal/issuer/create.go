@@ -3,7 +3,6 @@ package issuer
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -25,16 +24,12 @@ func (i *Issuer) EnsureKey(ctx context.Context, commit Commit) error {
 	if i.ActiveKID() != "" {
 		return nil
 	}
-	private, err := rsa.GenerateKey(rand.Reader, token.MinKeyBits)
-	if err != nil {
-		return fmt.Errorf("generate a signing key: %w", err)
-	}
-	row, err := i.seal(private)
+	spare, err := i.Spare()
 	if err != nil {
 		return err
 	}
 	err = commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
-		keys, err := tx.Keys.List(ctx, store.UseToken)
+		keys, err := usable(ctx, tx)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +38,7 @@ func (i *Issuer) EnsureKey(ctx context.Context, commit Commit) error {
 				return nil, nil // another replica was first
 			}
 		}
-		return []idp.Event{keyEvent(idp.ActionKeyCreated, row.ID, private)}, tx.Keys.Insert(ctx, row)
+		return spare.insert(ctx, tx)
 	})
 	if err != nil {
 		return fmt.Errorf("store the first signing key: %w", err)

@@ -72,7 +72,7 @@ func (i *Issuer) Reload(ctx context.Context) error {
 	defer i.reloading.Unlock()
 	var rows []store.Key
 	err := i.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		rows, err = tx.Keys.List(ctx, store.UseToken)
+		rows, err = usable(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -86,6 +86,25 @@ func (i *Issuer) Reload(ctx context.Context) error {
 	return nil
 }
 
+// usable lists the keys that are not revoked. The feed has the last word: what
+// it names no verifier accepts, whatever the row says.
+func usable(ctx context.Context, tx *store.Tx) (rows []store.Key, err error) {
+	all, err := tx.Keys.List(ctx, store.UseToken)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range all {
+		listed, err := tx.Revocations.RevokedToken(ctx, "", row.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !listed && row.Status != store.KeyRevoked {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
 var errNoKey = errors.New("there is no active signing key")
 
 func (i *Issuer) active() (*key, error) {
@@ -96,7 +115,8 @@ func (i *Issuer) active() (*key, error) {
 		WithReason("signing_key_missing").WithRetryAfter(time.Second).WithCause(errNoKey)
 }
 
-// Ready says why nothing can be signed; nil when it can.
+// Ready says why nothing can be signed; nil when it can. A key that the
+// revocation feed names signs nothing.
 func (i *Issuer) Ready() error {
 	_, err := i.active()
 	return err

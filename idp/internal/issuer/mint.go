@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,8 +53,8 @@ func (i *Issuer) Sign(ctx context.Context, typ string, payload []byte) (string, 
 	return i.sign(ctx, k, headerSegment(k.row.ID, typ), payload)
 }
 
-// appendClaims writes the claims as encoding/json would write a struct of them
-// in this order; aud is a string when there is one audience.
+// appendClaims writes the claims as encoding/json, not escaping HTML, would write a
+// struct of them in this order; aud is a string when there is one audience.
 func appendClaims(b []byte, c *token.Claims) []byte {
 	b = appendString(append(b, `{"iss":`...), c.Issuer)
 	b = appendString(append(b, `,"sub":`...), c.Subject)
@@ -85,19 +86,25 @@ func appendAudience(b []byte, audience []string) []byte {
 }
 
 // appendString takes the short way for strings that stand in JSON as they are,
-// and leaves every other one to encoding/json.
+// and leaves every other one to encoding/json. Claims are never part of a page:
+// < > & are not escaped, so that a token is as long as what it says.
 func appendString(b []byte, s string) []byte {
 	for n := range len(s) {
-		c := s[n]
-		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, err := json.Marshal(s)
-			if err != nil {
-				panic(err) // a string always marshals
-			}
-			return append(b, quoted...)
+		if c := s[n]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return append(b, quoted(s)...)
 		}
 	}
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
+}
+
+func quoted(s string) []byte {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(s); err != nil {
+		panic(err) // a string always marshals
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }

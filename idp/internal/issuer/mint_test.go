@@ -54,9 +54,11 @@ func wireOf(c token.Claims) wire {
 }
 
 func sameBytes(t testing.TB, c token.Claims) {
-	want, err := json.Marshal(wireOf(c))
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(appendClaims(nil, &c)))
+	var want strings.Builder
+	encoder := json.NewEncoder(&want)
+	encoder.SetEscapeHTML(false)
+	require.NoError(t, encoder.Encode(wireOf(c)))
+	require.Equal(t, strings.TrimSuffix(want.String(), "\n"), string(appendClaims(nil, &c)))
 }
 
 func TestMint(t *testing.T) {
@@ -93,6 +95,15 @@ func TestEveryByteIsEscaped(t *testing.T) {
 		text := "a" + string([]byte{byte(c)}) + "b"
 		sameBytes(t, token.Claims{Issuer: text, Subject: text, Audience: []string{text}, Scope: text})
 	}
+}
+
+// Who adds up lengths before a token is minted adds up right.
+func TestAudiencesTakeTheirLength(t *testing.T) {
+	length := func(text string) int { return len(appendClaims(nil, &token.Claims{Audience: []string{text}})) }
+	require.Equal(t, length("https://a.test/aaaaaaaaa"), length("https://a.test/&<>&<>&<>"))
+	require.Equal(t, length("https://a.test/")+len(`\u2028\u2029`), length("https://a.test/\u2028\u2029"), "no line separator as it is")
+	require.Equal(t, length("ab")+len("ü"), length("aüb"))
+	require.Equal(t, length("ab")+len("ü&<>"), length("aü&<>b"), "nor on the long way")
 }
 
 func TestMintRefuses(t *testing.T) {

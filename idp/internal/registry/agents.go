@@ -56,7 +56,7 @@ func (s *Service) CreateAgent(ctx context.Context, actor Actor, in NewAgent) (ag
 		return idp.Agent{}, false, err
 	}
 	var stored idp.Agent // not a named result: the commit may outlive a caller that left
-	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	err = actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		earlier, err := actor.Replayed(ctx, tx, now)
 		if err != nil {
 			return nil, err

@@ -157,7 +157,7 @@ func TestCreateAgentOnce(t *testing.T) {
 	// Another path, another key and another caller are other requests.
 	for i, other := range []registry.Actor{
 		keyed(w.root, "/api/v1/other", "k1", "x"), keyed(w.root, "/api/v1/agents", "k2", "x"),
-		keyed(actorOf(ptr(w.agent(w.root, "manager"))), "/api/v1/agents", "k1", "x"),
+		keyed(w.actor(ptr(w.agent(w.root, "manager"))), "/api/v1/agents", "k1", "x"),
 	} {
 		_, replayed, err = w.CreateAgent(w.ctx, other, newAgent(fmt.Sprintf("o%d", i)))
 		require.NoError(t, err)

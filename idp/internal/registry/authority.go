@@ -92,7 +92,9 @@ func (a *Actor) mayChange(before, next *idp.Agent) error {
 	if err := a.Ceiling(removed); err != nil {
 		return err
 	}
-	if before.Status == next.Status {
+	// Whoever ends the tokens of an agent takes from it, for as long as it has
+	// no other, all that it holds.
+	if before.Status == next.Status && !before.CutsTokens(next) {
 		return nil
 	}
 	return a.Ceiling(before.Capabilities)

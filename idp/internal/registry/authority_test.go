@@ -34,8 +34,35 @@ func TestCeilingOnGrants(t *testing.T) {
 	}
 	w.refused(patch("audit:*"), apierr.CapabilityCeiling, "capability_ceiling")
 	w.refused(patch("notes:read"), apierr.CapabilityCeiling, "capability_ceiling")
-	require.NoError(t, patch("audit:read", "notes:write", "agents:read"), "what stays is neither given nor taken")
+	require.NoError(t, patch("audit:read", "notes:*", "agents:read"), "what stays is neither given nor taken")
 	w.happened(idp.ActionAgentUpdated)
+}
+
+// Whoever makes an agent lose any capability ends its tokens, and with them,
+// until it fetches others, all its power.
+func TestCeilingOnTokens(t *testing.T) {
+	w := newWorld(t, idp.FreeLimits)
+	manager := holding(w.root, "agents:write")
+	second := w.agent(w.root, "second", w.root.Capabilities.Strings()...)
+	plain := w.agent(w.root, "plain", "notes:read")
+	w.seen = len(w.events())
+	patch := func(by registry.Actor, a idp.Agent, capabilities ...string) error {
+		_, err := w.UpdateAgent(w.ctx, by, a.ID, registry.AgentPatch{Capabilities: &capabilities})
+		return err
+	}
+	held := second.Capabilities.Strings()
+	require.NoError(t, patch(manager, second, append(held, "x:y")...))
+	w.happened(idp.ActionAgentUpdated)
+	refusal := w.refused(patch(manager, second, held...), apierr.CapabilityCeiling, "capability_ceiling")
+	require.NotEmpty(t, refusal.Details["missing"])
+	require.Empty(t, w.feed())
+	now, err := w.GetAgent(w.ctx, w.root, second.ID)
+	require.NoError(t, err)
+	require.Equal(t, second.Epoch, now.Epoch)
+
+	require.NoError(t, patch(w.root, second, held...), "who holds as much may")
+	require.NoError(t, patch(manager, plain), "and anybody where there is no power")
+	require.Len(t, w.feed(), 2)
 }
 
 func TestCeilingOnStatusAndCredentials(t *testing.T) {
@@ -70,7 +97,7 @@ func TestCeilingOnStatusAndCredentials(t *testing.T) {
 	require.NoError(t, err)
 
 	// A narrow token of an agent with power must not win its whole power back.
-	self := holding(actorOf(&auditor), "notes:read")
+	self := holding(w.actor(&auditor), "notes:read")
 	w.seen = len(w.events())
 	_, err = w.RotateCredential(w.ctx, self, auditor.ID, credential.ID, registry.Rotation{})
 	w.refused(err, apierr.CapabilityCeiling, "capability_ceiling")
@@ -217,7 +244,7 @@ func TestObligation(t *testing.T) {
 	w := newWorld(t, idp.FreeLimits)
 	a := w.agent(w.root, "a", "notes:read")
 	w.seen = len(w.events())
-	self := actorOf(&a)
+	self := w.actor(&a)
 	self.Only = []string{"metadata", "version"}
 	_, err := w.UpdateAgent(w.ctx, self, a.ID, registry.AgentPatch{Version: ptr("1.1.0"), Metadata: json.RawMessage(`{"a":1}`)})
 	require.NoError(t, err)

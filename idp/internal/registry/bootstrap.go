@@ -76,6 +76,7 @@ func (s *Service) EnsureBootstrap(ctx context.Context, in BootstrapInput) (*Boot
 		return nil, err
 	}
 	attempt, won := uuid.NewString(), false
+	// Past Actor.Commit: there is nobody yet who could ask.
 	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		winner, err := tx.Settings.PutIfAbsent(ctx, settingBootstrap, attempt)
 		won = winner == attempt
@@ -150,6 +151,7 @@ func (s *Service) ResetAdministrator(ctx context.Context) (*BootstrapResult, err
 		return nil, err
 	}
 	var result BootstrapResult
+	// Past Actor.Commit: whoever holds the data folder asks, without a token.
 	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		agent, how, err := restoreAdministrator(ctx, tx, now)
 		if err != nil {

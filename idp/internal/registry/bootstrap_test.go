@@ -133,7 +133,7 @@ func TestResetAdministrator(t *testing.T) {
 	require.NotEqual(t, w.root.AgentID, registered.Administrator.ID)
 
 	// Any active administrator will do when the first is not one.
-	w.agent(actorOf(&registered.Administrator), "deputy", capability.ReservedAll().Strings()...)
+	w.agent(w.actor(&registered.Administrator), "deputy", capability.ReservedAll().Strings()...)
 	fall(func(a *idp.Agent) {
 		if a.Email == registry.BootstrapEmail {
 			a.Status = idp.Suspended

@@ -47,7 +47,7 @@ func (s *Service) CreateCredential(ctx context.Context, actor Actor, agentID str
 	}
 	credential := newCredential(organizationID, agentID, hash, now)
 	credential.ExpiresAt = idp.Time(in.ExpiresAt)
-	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	err = actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		if _, err := s.creatable(ctx, tx, &actor, agentID, now); err != nil {
 			return nil, err
 		}
@@ -156,7 +156,7 @@ func (s *Service) GetCredential(ctx context.Context, actor Actor, agentID, id st
 // still take the tokens.
 func (s *Service) RevokeCredential(ctx context.Context, actor Actor, agentID, id string, revokeTokens bool) error {
 	now := s.now()
-	return s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	return actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		agent, err := actor.Agent(ctx, tx, agentID)
 		if err != nil {
 			return nil, err

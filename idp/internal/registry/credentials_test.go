@@ -122,7 +122,7 @@ func TestRotateCredential(t *testing.T) {
 	a := w.agent(w.root, "a", "notes:read")
 	c := w.credential(w.root, a.ID)
 	w.seen = len(w.events())
-	self := holding(actorOf(&a)) // an agent rotates its own without any capability
+	self := holding(w.actor(&a)) // an agent rotates its own without any capability
 
 	r, err := w.RotateCredential(w.ctx, self, a.ID, c.ID, registry.Rotation{OverlapSeconds: 60})
 	require.NoError(t, err)

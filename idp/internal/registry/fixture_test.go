@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -46,7 +47,7 @@ func newWorld(t *testing.T, limits idp.Limits) *world {
 	w := emptyWorld(t, limits)
 	first, err := w.EnsureBootstrap(w.ctx, registry.BootstrapInput{})
 	require.NoError(t, err)
-	w.root = actorOf(&first.Administrator)
+	w.root = w.actor(&first.Administrator)
 	w.seen = len(w.events())
 	return w
 }
@@ -89,12 +90,27 @@ func (w *world) tx(run func(context.Context, func(context.Context, *store.Tx) er
 	require.NoError(w.t, run(w.ctx, func(_ context.Context, tx *store.Tx) error { fn(tx); return nil }))
 }
 
-// actorOf acts with a token that carries everything the agent holds.
-func actorOf(a *idp.Agent) registry.Actor {
-	return registry.Actor{
-		AgentID: a.ID, OrganizationID: a.OrganizationID, ClientID: "aidp_c_test", Capabilities: a.Capabilities,
-		Origin: idp.Origin{IPAddress: "192.0.2.7", RequestID: "req-1"},
+// actor acts with a token that carries everything the agent holds, minted now
+// for a credential that only it knows: one that makes no event and counts for no limit.
+func (w *world) actor(a *idp.Agent) registry.Actor {
+	w.t.Helper()
+	actor := registry.Actor{
+		AgentID: a.ID, OrganizationID: a.OrganizationID, ClientID: "token-of-" + a.ID, JTI: "jti-" + a.ID, KID: "kid-1",
+		Capabilities: a.Capabilities, Origin: idp.Origin{IPAddress: "192.0.2.7", RequestID: "req-1"},
 	}
+	w.tx(w.db.Update, func(tx *store.Tx) {
+		gate, err := tx.Credentials.Gate(w.ctx, actor.ClientID)
+		if errors.Is(err, idp.ErrNotFound) {
+			require.NoError(w.t, tx.Credentials.Insert(w.ctx, idp.Credential{
+				ID: actor.ClientID, ClientID: actor.ClientID, AgentID: a.ID, OrganizationID: a.OrganizationID,
+				Status: idp.CredentialRevoked, Version: 1, CreatedAt: time.Unix(0, 0).UTC(), RevokedAt: w.now(),
+			}))
+			gate, err = tx.Credentials.Gate(w.ctx, actor.ClientID)
+		}
+		require.NoError(w.t, err)
+		actor.Rev = gate.Rev()
+	})
+	return actor
 }
 
 // holding is the same actor with a token of fewer capabilities.
@@ -140,7 +156,7 @@ func (w *world) organization(id string) registry.Actor {
 	w.t.Helper()
 	founded, err := w.CreateOrganization(w.ctx, w.root, registry.NewOrganization{ID: id, Name: id})
 	require.NoError(w.t, err)
-	return actorOf(&founded.Administrator)
+	return w.actor(&founded.Administrator)
 }
 
 // auditEvent is an event as served.

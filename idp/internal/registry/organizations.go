@@ -84,7 +84,7 @@ func (s *Service) CreateOrganization(ctx context.Context, actor Actor, in NewOrg
 	}
 	credential := newCredential(in.ID, founded.Administrator.ID, hash, now)
 	founded.Credential = IssuedCredential{Credential: credential, ClientSecret: secret}
-	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	err = actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		if err := admit(ctx, tx); err != nil {
 			return nil, err
 		}
@@ -198,7 +198,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor Actor, id string
 	}
 	now := s.now()
 	var updated idp.Organization
-	err := s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	err := actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		before, err := actor.readOrganization(ctx, tx, id)
 		if err != nil {
 			return nil, err

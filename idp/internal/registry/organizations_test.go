@@ -39,7 +39,7 @@ func TestCreateOrganization(t *testing.T) {
 	_, err = w.CreateOrganization(w.ctx, w.root, registry.NewOrganization{ID: "A", Plan: "gold", AdministratorEmail: "x"})
 	require.Equal(t, "organizationId name plan administratorEmail", fields(w.refused(err, apierr.ValidationFailed, "validation_failed")))
 
-	tenant := actorOf(&f.Administrator)
+	tenant := w.actor(&f.Administrator)
 	_, err = w.CreateOrganization(w.ctx, tenant, registry.NewOrganization{ID: "sub", Name: "Sub"})
 	w.refused(err, apierr.Forbidden, "operator_only")
 	_, err = w.CreateOrganization(w.ctx, holding(w.root, "organizations:*"), registry.NewOrganization{ID: "sub", Name: "Sub"})

@@ -72,12 +72,24 @@ func TestReplaysAtOnce(t *testing.T) {
 
 func TestAdministratorsAgainstEachOther(t *testing.T) {
 	w := newWorld(t, idp.FreeLimits)
-	ids := []string{w.root.AgentID}
+	all := []registry.Actor{w.root}
 	for i := range 4 {
-		ids = append(ids, w.agent(w.root, fmt.Sprintf("admin%d", i), w.root.Capabilities.Strings()...).ID)
+		all = append(all, w.actor(ptr(w.agent(w.root, fmt.Sprintf("admin%d", i), w.root.Capabilities.Strings()...))))
 	}
-	require.Equal(t, map[apierr.Code]int{"": 4, apierr.LastAdministrator: 1}, atOnce(len(ids), func(i int) error {
-		_, err := w.UpdateAgent(w.ctx, w.root, ids[i], registry.AgentPatch{Status: ptr("suspended")})
+	require.Equal(t, map[apierr.Code]int{"": 4, apierr.LastAdministrator: 1}, atOnce(len(all), func(i int) error {
+		_, err := w.UpdateAgent(w.ctx, all[i], all[i].AgentID, registry.AgentPatch{Status: ptr("suspended")})
+		return err
+	}))
+}
+
+// Of administrators who suspend each other at the same moment, the one whose
+// turn comes second has no say any more.
+func TestSuspendedInTheMeantime(t *testing.T) {
+	w := newWorld(t, idp.FreeLimits)
+	second := w.actor(ptr(w.agent(w.root, "second", w.root.Capabilities.Strings()...)))
+	pair := []registry.Actor{w.root, second}
+	require.Equal(t, map[apierr.Code]int{"": 1, apierr.Unauthenticated: 1}, atOnce(2, func(i int) error {
+		_, err := w.UpdateAgent(w.ctx, pair[i], pair[1-i].AgentID, registry.AgentPatch{Status: ptr("suspended")})
 		return err
 	}))
 }

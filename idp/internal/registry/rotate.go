@@ -34,7 +34,7 @@ func (s *Service) RotateCredential(ctx context.Context, actor Actor, agentID, id
 		return IssuedCredential{}, err
 	}
 	var rotated idp.Credential
-	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	err = actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		credential, err := actor.rotatable(ctx, tx, agentID, id, now)
 		if err != nil {
 			return nil, err

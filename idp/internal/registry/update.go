@@ -93,7 +93,7 @@ func (s *Service) UpdateAgent(ctx context.Context, actor Actor, id string, patch
 	}
 	now := s.now()
 	var updated idp.Agent
-	err := s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	err := actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		before, err := actor.Agent(ctx, tx, id)
 		if err != nil {
 			return nil, err
@@ -204,7 +204,7 @@ func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id, ifMatc
 		return err
 	}
 	now := s.now()
-	return s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	return actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		before, err := actor.Agent(ctx, tx, id)
 		if err != nil {
 			return nil, err

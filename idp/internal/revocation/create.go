@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
@@ -19,10 +20,11 @@ import (
 type NewRevocation struct {
 	Type   string
 	ID     string
-	Reason string // empty: "revoked"
+	Reason string // for the audit log; empty: "revoked"
 }
 
-const reasonDefault = "revoked"
+// reasonHand is the reason of every entry made by hand, as the feed shows it.
+const reasonHand = "revoked"
 
 var (
 	identifier = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
@@ -38,7 +40,7 @@ func (in *NewRevocation) check() error {
 		rules = append(rules, idp.Rule{Field: "reason", Text: "must be at most 256 printable ASCII characters"})
 	}
 	if in.Reason == "" {
-		in.Reason = reasonDefault
+		in.Reason = reasonHand
 	}
 	return registry.Invalid(rules)
 }
@@ -46,38 +48,48 @@ func (in *NewRevocation) check() error {
 // Create cuts something off by hand. agent, credential and organization raise
 // the epoch, so that everything minted so far is dead and what is minted next
 // lives; they need the actor to hold what the target holds of reserved
-// capabilities. kid is for the operator and final. jti needs no owner: nobody
-// but its holder and its organization's log knows it. replayed says that an
-// earlier request with the same Idempotency-Key made the entry.
+// capabilities. kid and jti are for the operator, and final: a jti names no
+// owner to ask, who holds the token has RFC 7009. replayed says that an earlier
+// request with the same Idempotency-Key made the entry. What the actor gave as
+// reason goes to the audit log only, because every tenant reads the feed.
 func (s *Service) Create(ctx context.Context, actor registry.Actor, in NewRevocation) (entry idp.Revocation, replayed bool, err error) {
 	if err := in.check(); err != nil {
 		return idp.Revocation{}, false, err
 	}
+	if idp.RevocationType(in.Type) == idp.RevokeKID {
+		return s.createForKey(ctx, &actor, &in)
+	}
+	return s.create(ctx, &actor, &in, nil)
+}
+
+// create makes the entry; the spare is for the active key.
+func (s *Service) create(ctx context.Context, actor *registry.Actor, in *NewRevocation, spare *issuer.Spare) (idp.Revocation, bool, error) {
 	now := s.now()
-	var made idp.Revocation // not a named result: the commit may outlive a caller that left
+	var made idp.Revocation
 	var again bool
-	err = s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	err := actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		earlier, err := actor.Replayed(ctx, tx, now)
 		if again = earlier != ""; err != nil || again {
-			made = unpack(earlier, &in)
+			made = unpack(earlier, in)
 			return nil, err
 		}
-		cut := cut{service: s, tx: tx, actor: &actor, in: &in, now: now}
+		cut := cut{service: s, tx: tx, actor: actor, in: in, now: now, spare: spare}
 		organizationID, err := cut.make(ctx)
 		if err != nil {
 			return nil, err
 		}
 		made = cut.entry
 		if err := actor.Remember(ctx, tx, http.StatusCreated, pack(&made), now); err != nil || cut.existed {
-			return nil, err
+			return cut.events, err
 		}
 		metadata := map[string]any{"type": in.Type, "id": in.ID, "reason": in.Reason}
 		if made.Epoch != 0 {
 			metadata["epoch"] = made.Epoch
 		}
-		return []idp.Event{actor.Event(idp.ActionRevocationCreated, organizationID, metadata)}, nil
+		return append(cut.events, actor.Event(idp.ActionRevocationCreated, organizationID, metadata)), nil
 	})
 	if err != nil {
+		// made and again are not read: the commit may outlive a caller that left.
 		return idp.Revocation{}, false, err
 	}
 	return made, again, nil
@@ -94,7 +106,7 @@ func pack(r *idp.Revocation) string {
 
 // unpack is pack's inverse, given the same request; anything else gives what the request says.
 func unpack(packed string, in *NewRevocation) idp.Revocation {
-	r := idp.Revocation{Type: idp.RevocationType(in.Type), ID: in.ID, Reason: in.Reason}
+	r := idp.Revocation{Type: idp.RevocationType(in.Type), ID: in.ID, Reason: reasonHand}
 	var expires, at int64
 	if n, err := fmt.Sscanf(packed, "%d %d %d %d", &r.Seq, &r.Epoch, &expires, &at); n != 4 || err != nil {
 		return r
@@ -113,7 +125,9 @@ type cut struct {
 	actor   *registry.Actor
 	in      *NewRevocation
 	now     time.Time
+	spare   *issuer.Spare  // takes the place of the active key
 	entry   idp.Revocation // the result
+	events  []idp.Event    // of what else had to change
 	existed bool           // nothing was new: entry is an earlier one
 }
 
@@ -141,7 +155,7 @@ func (c *cut) agent(ctx context.Context) (string, error) {
 	if err := c.actor.Ceiling(agent.Capabilities); err != nil {
 		return "", err
 	}
-	if c.entry, err = registry.CutAgent(ctx, c.tx, &agent, c.in.Reason, c.now); err != nil {
+	if c.entry, err = registry.CutAgent(ctx, c.tx, &agent, reasonHand, c.now); err != nil {
 		return "", err
 	}
 	agent.UpdatedAt = c.now
@@ -162,7 +176,7 @@ func (c *cut) credential(ctx context.Context) (string, error) {
 	if err := c.actor.Ceiling(gate.Agent.Capabilities); err != nil {
 		return "", err
 	}
-	if c.entry, err = registry.CutCredential(ctx, c.tx, &gate.Credential, c.in.Reason, c.now); err != nil {
+	if c.entry, err = registry.CutCredential(ctx, c.tx, &gate.Credential, reasonHand, c.now); err != nil {
 		return "", err
 	}
 	return gate.Organization.ID, c.tx.Credentials.Update(ctx, gate.Credential)
@@ -183,30 +197,22 @@ func (c *cut) organization(ctx context.Context) (string, error) {
 	if err := c.actor.Ceiling(idp.AdministratorCapabilities(c.in.ID)); err != nil {
 		return "", err
 	}
-	c.entry, err = registry.CutOrganization(ctx, c.tx, c.in.ID, c.in.Reason, c.now)
+	c.entry, err = registry.CutOrganization(ctx, c.tx, c.in.ID, reasonHand, c.now)
 	return c.in.ID, err
 }
 
-func (c *cut) key(ctx context.Context) (string, error) {
-	if !c.actor.Operator() {
-		return "", apierr.New(apierr.Forbidden, "only agents of the operator's organization can revoke a key").WithReason("operator_only")
-	}
-	keys, err := c.tx.Keys.List(ctx, store.UseToken)
-	if err != nil {
-		return "", err
-	}
-	for _, key := range keys {
-		if key.ID == c.in.ID {
-			return c.actor.OrganizationID, c.list(ctx, "", c.in.ID, time.Time{})
-		}
-	}
-	return "", noTarget("key", "key_not_found")
-}
-
 func (c *cut) token(ctx context.Context) (string, error) {
+	// Before anything is looked up: whether a jti is listed is nobody else's business.
+	if !c.actor.Operator() {
+		return "", operatorOnly("revoke a token by its jti")
+	}
 	// Its exp is unknown: no token lives longer than this from now on.
 	expires := c.now.Add(c.service.maxTTL).Truncate(time.Second).Add(time.Second)
 	return c.actor.OrganizationID, c.list(ctx, c.in.ID, "", expires)
+}
+
+func operatorOnly(deed string) error {
+	return apierr.New(apierr.Forbidden, "only agents of the operator's organization can %s", deed).WithReason("operator_only")
 }
 
 // list appends a jti or kid entry unless there is one.
@@ -214,7 +220,7 @@ func (c *cut) list(ctx context.Context, jti, kid string, expires time.Time) (err
 	if c.existed, err = c.tx.Revocations.RevokedToken(ctx, jti, kid); err != nil {
 		return err
 	}
-	c.entry = idp.Revocation{Type: idp.RevocationType(c.in.Type), ID: c.in.ID, Expires: expires, Reason: c.in.Reason, At: c.now}
+	c.entry = idp.Revocation{Type: idp.RevocationType(c.in.Type), ID: c.in.ID, Expires: expires, Reason: reasonHand, At: c.now}
 	if !c.existed {
 		c.entry.Seq, err = c.tx.Revocations.Append(ctx, c.entry)
 		return err

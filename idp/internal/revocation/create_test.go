@@ -23,13 +23,20 @@ func TestCreate(t *testing.T) {
 	creates := func(by registry.Actor, kind, id string, want idp.Revocation, organizationID string) {
 		t.Helper()
 		seq++
-		want.Seq, want.Type, want.ID, want.Reason, want.At = seq, idp.RevocationType(kind), id, "incident 42", w.now()
+		w.refresh(&by)
+		want.Seq, want.Type, want.ID, want.Reason, want.At = seq, idp.RevocationType(kind), id, "revoked", w.now()
 		got, replayed, err := w.Create(w.ctx, by, revocation.NewRevocation{Type: kind, ID: id, Reason: "incident 42"})
 		require.NoError(t, err)
 		require.False(t, replayed)
 		require.Equal(t, want, got)
 		require.Equal(t, want, w.entries()[seq-1])
-		e := w.happened(idp.ActionRevocationCreated)[0]
+		actions := []idp.Action{idp.ActionRevocationCreated}
+		if kind == "kid" {
+			actions = []idp.Action{idp.ActionKeyCreated, idp.ActionRevocationCreated}
+		}
+		events := w.happened(actions...)
+		e := events[len(events)-1]
+		require.Equal(t, "incident 42", e.Metadata["reason"], "the actor's own words are for the log")
 		require.Equal(t, organizationID, e.OrganizationID)
 		require.Equal(t, by.AgentID, e.AgentID)
 		require.Equal(t, kind, e.Metadata["type"])
@@ -40,16 +47,17 @@ func TestCreate(t *testing.T) {
 	creates(acme, "credential", a.credential.ClientID, idp.Revocation{Epoch: 1}, "acme")
 	creates(acme, "organization", "acme", idp.Revocation{Epoch: 1}, "acme")
 	creates(w.root, "organization", "acme", idp.Revocation{Epoch: 2}, "acme")
-	creates(acme, "jti", "00000000-0000-4000-8000-000000000000", idp.Revocation{Expires: w.now().Add(time.Hour + time.Second)}, "acme")
-	creates(w.root, "kid", w.kid(), idp.Revocation{}, "default")
+	creates(w.root, "jti", "00000000-0000-4000-8000-000000000000", idp.Revocation{Expires: w.now().Add(time.Hour + time.Second)}, "default")
+	kid := w.kid()
+	creates(w.root, "kid", kid, idp.Revocation{}, "default")
 
 	// What is listed already is not listed twice.
-	for _, in := range []revocation.NewRevocation{{Type: "kid", ID: w.kid()}, {Type: "jti", ID: "00000000-0000-4000-8000-000000000000"}} {
+	for _, in := range []revocation.NewRevocation{{Type: "kid", ID: kid}, {Type: "jti", ID: "00000000-0000-4000-8000-000000000000"}} {
 		w.pass(time.Second)
+		w.refresh(&w.root)
 		got, _, err := w.Create(w.ctx, w.root, in)
 		require.NoError(t, err)
 		require.Less(t, got.Seq, seq+1)
-		require.Equal(t, "incident 42", got.Reason)
 	}
 	w.happened()
 	require.Len(t, w.entries(), int(seq))
@@ -78,6 +86,8 @@ func TestCreateRefused(t *testing.T) {
 	refused(rival, "credential", auditor.credential.ClientID, apierr.NotFound, "other_organization")
 	refused(rival, "organization", "acme", apierr.NotFound, "other_organization")
 	refused(acme, "kid", w.kid(), apierr.Forbidden, "operator_only")
+	refused(acme, "kid", "none", apierr.Forbidden, "operator_only")
+	refused(acme, "jti", "j", apierr.Forbidden, "operator_only")
 
 	refused(acme, "agent", "none", apierr.NotFound, "agent_not_found")
 	refused(acme, "credential", "none", apierr.NotFound, "credential_not_found")
@@ -122,4 +132,56 @@ func TestCreateOnce(t *testing.T) {
 		w.happened()
 	}
 	require.Len(t, w.entries(), 2)
+}
+
+// A tenant learns nothing about another's token by its jti, listed or not.
+func TestJTIIsForTheOperator(t *testing.T) {
+	w := newWorld(t)
+	rival, a := w.organization("rival"), w.client(w.organization("acme"), "a", "notes:read")
+	claims := w.claims(a)
+	raw := w.mint(claims)
+	post := func(by registry.Actor) (idp.Revocation, error) {
+		got, _, err := w.Create(w.ctx, by, revocation.NewRevocation{Type: "jti", ID: claims.JTI})
+		return got, err
+	}
+	_, before := post(rival)
+	require.True(t, w.active(a, raw))
+	require.NoError(t, w.Revoke(w.ctx, a.own(), raw))
+	got, after := post(rival)
+	require.Equal(t, idp.Revocation{}, got)
+	for _, err := range []error{before, after} {
+		require.Equal(t, "operator_only", apierr.From(err).Reason)
+		require.Empty(t, apierr.From(err).Details)
+	}
+	require.Equal(t, before.Error(), after.Error())
+	require.Len(t, w.entries(), 1)
+	_, err := post(w.root)
+	require.NoError(t, err)
+}
+
+// What was decided about the actor before its change ran does not bind.
+func TestDeadActorsRevokeNothing(t *testing.T) {
+	w := newWorld(t)
+	a, victim := w.client(w.root, "a", w.root.Capabilities.Strings()...), w.client(w.root, "victim", "notes:read")
+	claims := w.verified(w.claims(a))
+	_, err := w.TokenLive(w.ctx, claims)
+	require.NoError(t, err)
+	by := w.actor(&a.agent, a.credential.ClientID)
+	by.JTI = claims.JTI
+	suspended := "suspended"
+	_, err = w.registry.UpdateAgent(w.ctx, w.root, a.agent.ID, registry.AgentPatch{Status: &suspended})
+	require.NoError(t, err)
+	w.mark()
+	before, kid := w.entries(), w.kid()
+	for _, in := range []revocation.NewRevocation{
+		{Type: "agent", ID: victim.agent.ID}, {Type: "credential", ID: victim.credential.ClientID},
+		{Type: "organization", ID: "default"}, {Type: "jti", ID: "j"}, {Type: "kid", ID: kid},
+	} {
+		_, _, err := w.Create(w.ctx, by, in)
+		require.True(t, apierr.Is(err, apierr.Unauthenticated), in.Type)
+		require.Equal(t, "agent_suspended", apierr.From(err).Reason)
+	}
+	w.happened()
+	require.Equal(t, before, w.entries())
+	require.Equal(t, kid, w.kid())
 }

@@ -27,7 +27,9 @@ type Result struct {
 
 // Poll answers what happened after a cursor, waiting up to wait for something
 // to happen. Without a cursor, or with one that this feed did not give or has
-// pruned past, the answer is a snapshot, at once. A caller that leaves gets an empty page.
+// pruned past, the answer is a snapshot, at once. A caller that leaves, ctx
+// cancelled, gets an empty page; a ctx past its deadline is a 503, because then
+// nobody knows whether there was news.
 func (s *Service) Poll(ctx context.Context, after string, wait time.Duration) (Result, error) {
 	if after == "" {
 		return s.snapshotFrom(ctx)
@@ -46,7 +48,7 @@ func (s *Service) Poll(ctx context.Context, after string, wait time.Duration) (R
 	for last := wait <= 0; ; {
 		page, known, err := s.page(ctx, cursor)
 		switch {
-		case ctx.Err() != nil:
+		case errors.Is(ctx.Err(), context.Canceled):
 			return Result{Page: s.empty(cursor)}, nil
 		case err != nil:
 			return Result{}, err
@@ -59,8 +61,7 @@ func (s *Service) Poll(ctx context.Context, after string, wait time.Duration) (R
 		case <-changed:
 		case <-timer.C:
 			last = true // one more read, so that a lost signal costs a wait, not a revocation
-		case <-ctx.Done():
-			return Result{Page: page}, nil
+		case <-ctx.Done(): // the next read says how it ended
 		}
 	}
 }
@@ -123,6 +124,7 @@ func entries(ctx context.Context, tx *store.Tx, visit func(*idp.Revocation)) err
 type snapshots struct {
 	turn   chan struct{} // one token; who has it may touch what follows
 	seq    int64
+	kid    string // of the key that signed
 	made   time.Time
 	signed string
 }
@@ -150,13 +152,13 @@ func (s *Service) snapshotFrom(ctx context.Context) (Result, error) {
 			WithReason("snapshot_timeout").WithRetryAfter(time.Second).WithCause(ctx.Err())
 	}
 	defer func() { cache.turn <- struct{}{} }()
-	now := s.now()
-	if age := now.Sub(cache.made); cache.signed == "" || cache.seq < last || age < 0 || age >= snapshotAge {
+	now, kid := s.now(), s.signer.ActiveKID()
+	if age := now.Sub(cache.made); cache.signed == "" || cache.seq < last || cache.kid != kid || age < 0 || age >= snapshotAge {
 		if cache.seq, cache.signed, err = s.sign(ctx, now); err != nil {
 			cache.signed = ""
 			return Result{}, err
 		}
-		cache.made = now
+		cache.made, cache.kid = now, kid // a key that came in between costs one more signature
 	}
 	return Result{Snapshot: cache.signed}, nil
 }

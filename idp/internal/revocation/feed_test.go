@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
@@ -73,8 +74,8 @@ func TestFeed(t *testing.T) {
 	_, _, err = w.Create(w.ctx, w.root, revocation.NewRevocation{Type: "jti", ID: "j1", Reason: "why"})
 	require.NoError(t, err)
 	want := []feed.Entry{
-		{Seq: 1, Type: "agent", ID: a.agent.ID, Epoch: 1, Reason: "why", At: w.now().Format(idp.TimeLayout)},
-		{Seq: 2, Type: "jti", ID: "j1", Exp: w.now().Unix() + 3601, Reason: "why", At: w.now().Format(idp.TimeLayout)},
+		{Seq: 1, Type: "agent", ID: a.agent.ID, Epoch: 1, Reason: "revoked", At: w.now().Format(idp.TimeLayout)},
+		{Seq: 2, Type: "jti", ID: "j1", Exp: w.now().Unix() + 3601, Reason: "revoked", At: w.now().Format(idp.TimeLayout)},
 	}
 	p = w.page(s.Cursor, time.Minute)
 	require.Equal(t, want, p.Entries)
@@ -155,6 +156,15 @@ func TestLongPoll(t *testing.T) {
 		require.Equal(t, "j1", page.Entries[0].ID)
 	}
 
+	// Whose time is up in the middle of it does not know whether there was news.
+	for _, wait := range []time.Duration{0, time.Minute} {
+		late, stop := context.WithDeadline(w.ctx, time.Now().Add(-time.Second))
+		result, err := w.Poll(late, cursor, wait)
+		stop()
+		require.True(t, apierr.Is(err, apierr.StoreUnavailable), "%v", err)
+		require.Empty(t, result)
+	}
+
 	// A wait that nothing ends ends by itself, empty.
 	cursor = w.page(cursor, 0).Cursor
 	began := time.Now()
@@ -170,6 +180,7 @@ func TestPrune(t *testing.T) {
 		t.Helper()
 		_, _, err := w.Create(w.ctx, w.root, revocation.NewRevocation{Type: kind, ID: id})
 		require.NoError(t, err)
+		w.refresh(&w.root)
 	}
 	types := func(entries []feed.Entry) string {
 		var all []string
@@ -213,6 +224,23 @@ type countingSigner struct {
 	mu    sync.Mutex
 	calls int
 	err   error
+
+	reload error // what Reload answers instead of reloading
+	spares int
+}
+
+func (s *countingSigner) Spare() (*issuer.Spare, error) {
+	s.mu.Lock()
+	s.spares++
+	s.mu.Unlock()
+	return s.Signer.Spare()
+}
+
+func (s *countingSigner) Reload(ctx context.Context) error {
+	if s.reload != nil {
+		return s.reload
+	}
+	return s.Signer.Reload(ctx)
 }
 
 func (s *countingSigner) Sign(ctx context.Context, typ string, payload []byte) (string, error) {

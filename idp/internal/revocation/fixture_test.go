@@ -34,13 +34,15 @@ type capabilityName = capability.Capability
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // signingKey is one key for all tests: making one takes long.
-var signingKey = sync.OnceValue(func() []byte {
+var signingKey = sync.OnceValue(makePEM)
+
+func makePEM() []byte {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
-})
+}
 
 // world is the service over a real store, audit log, registry and issuer.
 type world struct {
@@ -88,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	w.registry = registry.New(registry.Options{DB: db, Log: w.log, Hasher: cheapHasher{}, Now: w.now})
 	first, err := w.registry.EnsureBootstrap(w.ctx, registry.BootstrapInput{})
 	require.NoError(t, err)
-	w.root = actorOf(&first.Administrator)
+	w.root = w.actor(&first.Administrator, first.Credential.ClientID)
 	w.signer = &countingSigner{Signer: w.issuer}
 	w.Service = w.open()
 	w.mark()
@@ -123,8 +125,22 @@ func (w *world) now() time.Time       { return time.UnixMilli(w.clock.Load()).UT
 func (w *world) pass(d time.Duration) { w.clock.Add(d.Milliseconds()) }
 func (w *world) kid() string          { return w.issuer.ActiveKID() }
 
-func actorOf(a *idp.Agent) registry.Actor {
-	return registry.Actor{AgentID: a.ID, OrganizationID: a.OrganizationID, Capabilities: a.Capabilities}
+// actor acts with a token of the credential that carries everything the agent holds.
+func (w *world) actor(a *idp.Agent, clientID string) registry.Actor {
+	w.t.Helper()
+	actor := registry.Actor{AgentID: a.ID, OrganizationID: a.OrganizationID, ClientID: clientID, JTI: "jti-" + a.ID, Capabilities: a.Capabilities}
+	w.refresh(&actor)
+	return actor
+}
+
+// refresh gives the actor a token minted now.
+func (w *world) refresh(a *registry.Actor) {
+	w.t.Helper()
+	require.NoError(w.t, w.db.View(w.ctx, func(ctx context.Context, tx *store.Tx) error {
+		gate, err := tx.Credentials.Gate(ctx, a.ClientID)
+		a.Rev, a.KID = gate.Rev(), w.kid()
+		return err
+	}))
 }
 
 // client is an agent with a credential.
@@ -156,7 +172,7 @@ func (w *world) organization(id string) registry.Actor {
 	w.t.Helper()
 	founded, err := w.registry.CreateOrganization(w.ctx, w.root, registry.NewOrganization{ID: id, Name: id})
 	require.NoError(w.t, err)
-	return actorOf(&founded.Administrator)
+	return w.actor(&founded.Administrator, founded.Credential.ClientID)
 }
 
 // claims are what a token of the client says, minted now.

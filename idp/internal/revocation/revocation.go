@@ -6,21 +6,30 @@ package revocation
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/store"
-	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
-// Signer signs snapshots of the feed: a compact JWS of the type over the payload.
+// Signer is the issuer's side of the keys: it signs snapshots of the feed, and
+// lets a key be revoked without an hour in which nothing can be signed.
 type Signer interface {
+	// Sign makes a compact JWS of the type over the payload, with the active key.
 	Sign(ctx context.Context, typ string, payload []byte) (string, error)
+	// ActiveKID is the key that signs now.
+	ActiveKID() string
+	// Spare makes a key that could sign. It takes long: never in a transaction.
+	Spare() (*issuer.Spare, error)
+	// RevokeKey ends a key in tx; when it is the active one the spare, if any, takes its place.
+	RevokeKey(ctx context.Context, tx *store.Tx, kid string, spare *issuer.Spare) ([]idp.Event, error)
+	// Reload takes up what was committed.
+	Reload(ctx context.Context) error
 }
 
 // Options are the parts a Service is made of. Those without a default are required.
@@ -84,40 +93,18 @@ func (s *Service) view(ctx context.Context, fn func(ctx context.Context, tx *sto
 }
 
 // TokenLive decides whether a verified token is still good, and reads who
-// holds it. A dead one is UNAUTHENTICATED with a reason for the audit log. It is
-// the one check for the management API and for introspection.
-//
-// A credential that was revoked or rotated without its tokens leaves them to
-// their exp: only epochs, the agent's status, jti and kid count.
+// holds it. A dead one is UNAUTHENTICATED with a reason for the audit log. What
+// counts is said, and asked again for every change, by registry.Actor.Live.
 func (s *Service) TokenLive(ctx context.Context, claims token.Claims) (gate store.Gate, err error) {
-	var listed bool
+	bearer := registry.Actor{
+		AgentID: claims.Subject, OrganizationID: claims.Organization, ClientID: claims.ClientID, JTI: claims.JTI, KID: claims.KID,
+		Rev: idp.Rev{Organization: claims.Rev[0], Agent: claims.Rev[1], Credential: claims.Rev[2]},
+	}
 	err = s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if gate, err = tx.Credentials.Gate(ctx, claims.ClientID); err != nil {
-			return err
-		}
-		listed, err = tx.Revocations.RevokedToken(ctx, claims.JTI, claims.KID)
+		gate, err = bearer.Live(ctx, tx)
 		return err
 	})
-	rev := idp.Rev{Organization: claims.Rev[0], Agent: claims.Rev[1], Credential: claims.Rev[2]}
-	switch {
-	case errors.Is(err, idp.ErrNotFound):
-		return store.Gate{}, dead("client_unknown")
-	case err != nil:
-		return store.Gate{}, err
-	case gate.Agent.ID != claims.Subject || gate.Organization.ID != claims.Organization:
-		return store.Gate{}, dead("token_mismatch")
-	case gate.Agent.Status == idp.Suspended:
-		return store.Gate{}, dead("agent_suspended")
-	case gate.Agent.Status != idp.Active:
-		return store.Gate{}, dead("agent_decommissioned")
-	case listed || !rev.Live(gate.Rev()):
-		return store.Gate{}, dead("token_revoked")
-	}
-	return gate, nil
-}
-
-func dead(reason string) error {
-	return apierr.New(apierr.Unauthenticated, "the token is not active").WithReason(reason)
+	return gate, err
 }
 
 // Prune forgets entries that no live token can be concerned by. Call it now and then.

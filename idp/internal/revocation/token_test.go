@@ -97,13 +97,13 @@ func (w *world) dies(name, reason string, kill func(victim client, raw string)) 
 	w.t.Helper()
 	victim := w.client(w.root, name, "notes:read", "notes:write")
 	claims := w.claims(victim)
-	raw := w.mint(claims)
-	gate, err := w.TokenLive(w.ctx, w.verified(claims))
+	raw, verified := w.mint(claims), w.verified(claims)
+	gate, err := w.TokenLive(w.ctx, verified)
 	require.NoError(w.t, err)
 	require.Equal(w.t, victim.agent.ID, gate.Agent.ID)
 	kill(victim, raw)
 	require.Equal(w.t, reason == "", w.active(victim, raw), name)
-	_, err = w.TokenLive(w.ctx, w.verified(claims))
+	_, err = w.TokenLive(w.ctx, verified)
 	if reason == "" {
 		require.NoError(w.t, err)
 		return
@@ -155,6 +155,7 @@ func TestTokensDieByHand(t *testing.T) {
 	create := func(kind, id string) {
 		_, _, err := w.Create(w.ctx, w.root, revocation.NewRevocation{Type: kind, ID: id})
 		require.NoError(t, err)
+		w.refresh(&w.root)
 	}
 	w.dies("token", "token_revoked", func(v client, raw string) { require.NoError(t, w.Revoke(w.ctx, v.own(), raw)) })
 	w.dies("agent", "token_revoked", func(v client, _ string) { create("agent", v.agent.ID) })

@@ -106,6 +106,10 @@ func TestStaleKeys(t *testing.T) {
 	s.idp.Stop()
 	s.becomes(func() reply { return s.get("/notes", token) }, 503, "keys_stale")
 	s.is(s.get("/lasting", token), 503, "keys_stale")
+	status, body := s.ready()
+	require.Equal(t, 503, status)
+	require.Equal(t, false, body["keys"].(map[string]any)["ok"])
+	require.Equal(t, true, body["revocations"].(map[string]any)["ok"])
 }
 
 func TestFullSpoolBlocks(t *testing.T) {

@@ -70,21 +70,22 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	request, err := http.NewRequest(http.MethodGet, "http://"+s.app.Addr().String()+"/notes", nil)
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer "+token)
-	cut := make(chan error, 1)
+	served := make(chan bool, 1)
 	go func() {
 		answer, err := s.http.Do(request)
+		served <- err == nil && answer.StatusCode == http.StatusOK
 		if err == nil {
-			err = answer.Body.Close()
+			_ = answer.Body.Close()
 		}
-		cut <- err
 	}()
 	<-began
 	before := time.Now()
 	s.stop()
-	require.Less(t, time.Since(before), 9*time.Second)
-	require.Error(t, <-cut)
-	require.Contains(t, s.logs.String(), "requests in flight were cut")
-	require.Len(t, s.decisions(), 1)
+	require.Less(t, time.Since(before), 5*time.Second)
+	require.False(t, <-served)
+	arrived := s.decisions()
+	require.Len(t, arrived, 1)
+	require.Equal(t, "decision.error", arrived[0].Action)
 }
 
 func TestForeignIssuerKeepsDecisionsHere(t *testing.T) {

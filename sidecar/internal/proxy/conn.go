@@ -19,17 +19,19 @@ type upstreamConn struct {
 	sent    int64           // bytes of the current request that the kernel took
 	waiting bool            // the read deadline is that of the answer's head
 	ended   bool            // the upstream sent its last byte
+	forget  func() bool     // ends the watch for the proxy's end
 }
 
 // dial connects, with TLS when the upstream speaks it. fasthttp's own timeout is ignored.
 func (u *upstream) dial(string, time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), u.DialTimeout)
+	ctx, cancel := context.WithTimeout(u.ctx, u.DialTimeout)
 	defer cancel()
 	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.address)
 	if err != nil {
 		return nil, err
 	}
 	c := &upstreamConn{Conn: socket, limit: u.IdleTimeout}
+	c.forget = context.AfterFunc(u.ctx, func() { _ = socket.Close() }) // whoever waits on it learns so
 	if u.tls == nil {
 		if s, ok := socket.(syscall.Conn); ok {
 			c.raw, _ = s.SyscallConn() // nil with an error
@@ -38,11 +40,18 @@ func (u *upstream) dial(string, time.Duration) (net.Conn, error) {
 	}
 	secured := tls.Client(socket, u.tls)
 	if err := secured.HandshakeContext(ctx); err != nil {
+		c.forget()
 		_ = socket.Close() // the handshake's error is the one that counts
 		return nil, err
 	}
 	c.Conn = secured
 	return c, nil
+}
+
+// Close implements net.Conn.
+func (c *upstreamConn) Close() error {
+	c.forget()
+	return c.Conn.Close()
 }
 
 func (c *upstreamConn) Write(p []byte) (int, error) {

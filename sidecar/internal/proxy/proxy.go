@@ -20,7 +20,7 @@ import (
 // Proxy serves one listener. Make it with New.
 type Proxy struct {
 	Options
-	ctx      context.Context // of collaborators' work; ends when Serve returns
+	ctx      context.Context // of all work on requests; ends with Serve's drain
 	cancel   context.CancelFunc
 	gate     *gate
 	flood    *flood
@@ -37,7 +37,7 @@ func New(o Options) (*Proxy, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Proxy{
 		Options: o, ctx: ctx, cancel: cancel,
-		gate: newGate(o.Judging, o.JudgingWait), flood: newFlood(&o), meters: newMeters(o.Metrics), upstream: newUpstream(o.Upstream),
+		gate: newGate(o.Judging, o.JudgingWait), flood: newFlood(&o), meters: newMeters(o.Metrics), upstream: newUpstream(ctx, o.Upstream),
 	}
 	o.Metrics.NewGauge("sidecar_judging", func() float64 { return float64(len(p.gate.places)) })
 	return p, nil
@@ -61,6 +61,11 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	stop := make(chan struct{})
 	rolled := make(chan struct{})
 	go p.roll(stop, rolled)
+	// Past the drain handlers have nothing to wait for: they end, with their records.
+	defer context.AfterFunc(ctx, func() {
+		late := time.AfterFunc(p.Drain, p.cancel)
+		context.AfterFunc(p.ctx, func() { late.Stop() })
+	})()
 	err := httpx.Serve(ctx, server, bounded, p.Drain)
 	close(stop)
 	<-rolled

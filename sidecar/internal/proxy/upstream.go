@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -27,18 +28,19 @@ const (
 // ones normalise the target, follow the parsed URI and hide what was sent.
 type upstream struct {
 	Upstream
-	authority string // Host of every request
+	ctx       context.Context // its end closes every connection
+	authority string          // Host of every request
 	address   string
 	tls       *tls.Config // nil: plain
 	pool      *fasthttp.HostClient
 }
 
-func newUpstream(o Upstream) *upstream {
+func newUpstream(ctx context.Context, o Upstream) *upstream {
 	target, err := parseUpstream(o.URL)
 	if err != nil {
 		target = &url.URL{} // Options.check refused it before
 	}
-	u := &upstream{Upstream: o, authority: target.Host}
+	u := &upstream{Upstream: o, ctx: ctx, authority: target.Host}
 	port := target.Port()
 	if target.Scheme == "https" {
 		port = or(port, "443")

@@ -139,8 +139,9 @@ func (c *chunk) path(dir string) string {
 		return filepath.Join(dir, fileName(c.first, rawSuffix))
 	case packed:
 		return filepath.Join(dir, fileName(c.first, packedSuffix))
+	default:
+		return ""
 	}
-	return ""
 }
 
 // sync makes data[:end] durable; head: the losses in the first page changed in place.

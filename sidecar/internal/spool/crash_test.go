@@ -14,9 +14,9 @@ import (
 )
 
 // appendUntilKilled is the child of TestKill: it appends as fast as it can and
-// tells each sequence that Append returned.
-func appendUntilKilled(dir string) {
-	s, err := Open(dir, Options{MaxBytes: 64 << 20, BootID: "boot-1"})
+// tells each sequence that Append returned. Its working folder is the spool.
+func appendUntilKilled() {
+	s, err := Open(".", Options{MaxBytes: 64 << 20, BootID: "boot-1"})
 	if err != nil {
 		panic(err)
 	}
@@ -39,7 +39,7 @@ func TestKill(t *testing.T) {
 	told := int64(-1)
 	for round := range 5 {
 		child := exec.Command(os.Args[0], "-test.run=^$")
-		child.Env = append(os.Environ(), "SPOOL_CHILD_DIR="+dir)
+		child.Env, child.Dir = append(os.Environ(), "SPOOL_CHILD=1"), dir
 		out, err := child.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, child.Start())

@@ -3,8 +3,10 @@ package spool
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,7 +24,7 @@ type folder struct {
 // makeFolder fills a spool with n small records after what prepare did, and closes it.
 func makeFolder(t testing.TB, n int, prepare func(*Spool)) folder {
 	dir := t.TempDir()
-	s, err := Open(dir, Options{MaxBytes: MinMaxBytes, BootID: "boot-1"})
+	s, err := Open(dir, Options{MaxBytes: MinMaxBytes, BootID: "boot-1", Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	if prepare != nil {
 		prepare(s)
@@ -63,11 +65,14 @@ func (f folder) segmentFile(t testing.TB) string {
 	return found
 }
 
+// checks numbers folders: many are made in one test.
+var checks atomic.Int64
+
 // check opens the folder with one file replaced: every record that comes out
 // is one that went in, and records and gaps together tile all sequences.
 func (f folder) check(t testing.TB, name string, content []byte, passes int) {
-	dir, err := os.MkdirTemp(t.TempDir(), "")
-	require.NoError(t, err)
+	dir := filepath.Join(t.TempDir(), fmt.Sprint(checks.Add(1)))
+	require.NoError(t, os.Mkdir(dir, 0o700))
 	for file, original := range f.files {
 		if file == name {
 			original = content
@@ -75,7 +80,7 @@ func (f folder) check(t testing.TB, name string, content []byte, passes int) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), original, 0o600))
 	}
 	for pass := range passes {
-		s, err := Open(dir, Options{MaxBytes: MinMaxBytes, BootID: "boot-1"})
+		s, err := Open(dir, Options{MaxBytes: MinMaxBytes, BootID: "boot-1", Logger: slog.New(slog.DiscardHandler)})
 		require.NoError(t, err)
 		_, err = s.Append(denied(0))
 		require.NoError(t, err)
@@ -323,14 +328,13 @@ func FuzzDamage(f *testing.F) {
 	f.Add(uint8(1), uint32(200), uint32(900), true)
 	f.Add(uint8(2), uint32(20), uint32(10), false)
 	f.Fuzz(func(t *testing.T, which uint8, at, xor uint32, cut bool) {
-		folder, name := rawFolder, ""
+		folder, name := rawFolder, rawFolder.segmentFile(t)
 		switch which % 3 {
 		case 0:
-			name = folder.segmentFile(t)
 		case 1:
 			folder, name = packedFolder, fileName(0, packedSuffix)
 		default:
-			folder, name = rawFolder, stateName
+			name = stateName
 		}
 		content := bytes.Clone(folder.files[name])
 		at %= min(uint32(len(content)), 4096)

@@ -36,7 +36,7 @@ func putFrame(data []byte, at, length int) {
 	line := data[at+frameHead : at+frameHead+length]
 	binary.LittleEndian.PutUint32(data[at+4:], checksum(line))
 	// The mapping is page aligned and at a multiple of 8 in it.
-	atomic.StoreUint32((*uint32)(unsafe.Pointer(&data[at])), uint32(length))
+	atomic.StoreUint32((*uint32)(unsafe.Pointer(&data[at])), uint32(length)) //nolint:gosec // an atomic store needs the address
 }
 
 // checksum covers the length too: it is the seed.

@@ -18,6 +18,7 @@ func TestRewindWithinWhatIsKept(t *testing.T) {
 	require.Equal(t, int64(4), records[0].Sequence)
 	require.Empty(t, gaps(records))
 	require.Error(t, s.Rewind(-1))
+	require.Error(t, s.Ack(maxSequence+1))
 }
 
 func TestRewindPastWhatIsKept(t *testing.T) {

@@ -269,6 +269,9 @@ func (s *Spool) cut(c chunk, from int64, anchor string, decisions int64, end int
 	return errMoved
 }
 
+// maxSequence is the greatest number that every reader of JSON keeps exactly.
+const maxSequence = 1 << 53
+
 // Ack says that the IdP has every record below next.
 func (s *Spool) Ack(next int64) error { return s.move(next) }
 
@@ -284,8 +287,8 @@ func (s *Spool) move(next int64) error {
 		return ErrClosed
 	}
 	switch {
-	case next < 0:
-		return fmt.Errorf("spool: sequence %d is negative", next)
+	case next < 0 || next > maxSequence:
+		return fmt.Errorf("spool: no sequence can be %d", next)
 	case next > s.next:
 		return s.advance(next)
 	case next < s.chunks[0].first:

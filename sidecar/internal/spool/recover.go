@@ -19,10 +19,10 @@ import (
 // tile the sequences, what cannot be read is a gap, the last chunk is active.
 func (s *Spool) load() error {
 	st, err := readState(s.dir)
-	if err != nil && !errors.Is(err, errState) {
+	damaged := errors.Is(err, errState)
+	if err != nil && !damaged && !errors.Is(err, errNoState) {
 		return err
 	}
-	damaged := err != nil
 	files, err := s.files()
 	if err != nil {
 		return err

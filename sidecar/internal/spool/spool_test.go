@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,8 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv("SPOOL_CHILD_DIR"); dir != "" {
-		appendUntilKilled(dir)
+	if os.Getenv("SPOOL_CHILD") != "" {
+		appendUntilKilled()
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -44,7 +45,7 @@ const small = 1 << 20
 
 func open(t *testing.T, dir string, change ...func(*Options)) *Spool {
 	t.Helper()
-	opts := Options{MaxBytes: small, BootID: "boot-1"}
+	opts := Options{MaxBytes: small, BootID: "boot-1", Logger: slog.New(slog.DiscardHandler)}
 	for _, f := range change {
 		f(&opts)
 	}
@@ -131,16 +132,22 @@ func files(t *testing.T, dir, suffix string) (found []string) {
 func TestAppendShipAck(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
+	signalled := func() bool {
+		select {
+		case <-s.Ready():
+			return true
+		default:
+			return false
+		}
+	}
+	require.True(t, signalled(), "look once at the start")
 	b, err := s.Next(10, 1<<20)
 	require.NoError(t, err)
 	require.Zero(t, b.Records)
 
 	appendN(t, s, 5)
-	select {
-	case <-s.Ready():
-	case <-time.After(10 * time.Second):
-		t.Fatal("no signal")
-	}
+	require.True(t, signalled(), "there is something now")
+	require.False(t, signalled(), "one signal for all of it")
 	b, err = s.Next(3, 1<<20)
 	require.NoError(t, err)
 	require.Equal(t, int64(0), b.First)

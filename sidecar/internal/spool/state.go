@@ -49,12 +49,12 @@ func (g savedGap) chunk() *chunk {
 	return c
 }
 
-// readState answers nil without an error when there is none yet, and nil with
-// one when it cannot be believed.
+// readState reads the file; errNoState when there is none yet, errState when it
+// cannot be believed.
 func readState(dir string) (*state, error) {
 	data, err := os.ReadFile(filepath.Join(dir, stateName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, errNoState
 	}
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
@@ -67,7 +67,10 @@ func readState(dir string) (*state, error) {
 	return &st, nil
 }
 
-var errState = errors.New("spool: state file is damaged")
+var (
+	errNoState = errors.New("spool: no state file")
+	errState   = errors.New("spool: state file is damaged")
+)
 
 func stateSum(body []byte) string {
 	return fmt.Sprintf("%08x\n", crc32.Checksum(body, castagnoli))

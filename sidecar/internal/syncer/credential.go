@@ -6,15 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"log/slog"
 )
 
-const tokenPath = "/api/v1/token"
+const tokenPath = "/api/v1/token" //nolint:gosec // a path
 
 // credential gets and keeps the sidecar's own access token, for the IdP's
 // management API: the client credentials grant of RFC 6749 section 4.4, with

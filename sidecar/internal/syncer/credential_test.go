@@ -168,8 +168,8 @@ func TestPace(t *testing.T) {
 		require.InDelta(t, float64(want), float64(got), float64(want)/10+1)
 	}
 	p := pace{least: time.Second, most: 10 * time.Second}
-	for _, want := range []time.Duration{1, 2, 4, 8, 10, 10} {
-		near(want*time.Second, p.bad(errors.New("away")))
+	for _, seconds := range []int{1, 2, 4, 8, 10, 10} {
+		near(time.Duration(seconds)*time.Second, p.bad(errors.New("away")))
 	}
 	for range 100 {
 		near(10*time.Second, p.bad(nil))

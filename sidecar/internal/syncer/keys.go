@@ -71,11 +71,11 @@ func newKeys(c *client, opts Options) (*Keys, error) {
 		return 0
 	})
 	set, at, err := k.source.load()
-	if err != nil {
-		return nil, err
-	}
-	if set != nil {
+	switch {
+	case err == nil:
 		k.view.Store(&keyView{set: set, epoch: 1, at: at})
+	case !errors.Is(err, errNoKeys):
+		return nil, err
 	}
 	return k, nil
 }
@@ -215,7 +215,8 @@ func (k *Keys) join() *flight {
 // fetch asks the issuer once and puts a good answer in place.
 func (k *Keys) fetch(ctx context.Context) (good bool) {
 	set, err := k.source.fetch(ctx)
-	if err != nil {
+	unchanged := errors.Is(err, errUnchanged)
+	if err != nil && !unchanged {
 		k.bad.Inc()
 		k.trouble.set(err)
 		k.log.Warn("the issuer's key set cannot be fetched; the last good one stays", "error", err)
@@ -226,7 +227,7 @@ func (k *Keys) fetch(ctx context.Context) (good bool) {
 	next := &keyView{set: set, epoch: 1, at: k.opts.Now()}
 	if old := k.view.Load(); old != nil { // only the one flight stores
 		next.epoch = old.epoch
-		if set == nil || sameKeys(old.set, set) {
+		if unchanged || sameKeys(old.set, set) {
 			next.set = old.set
 		} else {
 			next.epoch++

@@ -39,15 +39,17 @@ type keptKeys struct {
 	JWKS   json.RawMessage `json:"jwks"`
 }
 
+var errNoKeys = errors.New("no key set is kept")
+
 func newKeySource(c *client, opts Options) *keySource {
 	return &keySource{client: c, opts: opts, log: opts.Logger, path: filepath.Join(opts.DataDir, keysName)}
 }
 
-// load reads what is on disk: nil when there is nothing for this issuer.
+// load reads what is on disk; errNoKeys when there is nothing usable for this issuer.
 func (s *keySource) load() (*token.KeySet, time.Time, error) {
 	content, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, time.Time{}, nil
+		return nil, time.Time{}, errNoKeys
 	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("syncer: %w", err)
@@ -55,15 +57,15 @@ func (s *keySource) load() (*token.KeySet, time.Time, error) {
 	var kept keptKeys
 	if err := json.Unmarshal(content, &kept); err != nil {
 		s.log.Warn("the kept key set is damaged; it must be fetched", "error", err)
-		return nil, time.Time{}, nil
+		return nil, time.Time{}, errNoKeys
 	}
 	if kept.Issuer != s.opts.Issuer || s.opts.JWKSURL != "" && kept.URL != s.opts.JWKSURL {
-		return nil, time.Time{}, nil
+		return nil, time.Time{}, errNoKeys
 	}
 	set, _, err := token.ParseJWKS(kept.JWKS)
 	if err != nil {
 		s.log.Warn("the kept key set is damaged; it must be fetched", "error", err)
-		return nil, time.Time{}, nil
+		return nil, time.Time{}, errNoKeys
 	}
 	s.kept = kept
 	// A time ahead of the clock would look fresh for longer than it is.
@@ -77,7 +79,10 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// fetch asks the issuer: nil without an error says that nothing changed.
+// errUnchanged says that the issuer confirmed the set that is known.
+var errUnchanged = errors.New("key set unchanged")
+
+// fetch asks the issuer.
 func (s *keySource) fetch(ctx context.Context) (*token.KeySet, error) {
 	address := s.opts.JWKSURL
 	if address == "" {
@@ -90,7 +95,7 @@ func (s *keySource) fetch(ctx context.Context) (*token.KeySet, error) {
 		}
 	}
 	set, err := s.get(ctx, address)
-	if err != nil && s.opts.JWKSURL == "" {
+	if err != nil && !errors.Is(err, errUnchanged) && s.opts.JWKSURL == "" {
 		s.kept.URL = "" // the issuer may have moved it: ask its metadata again
 	}
 	return set, err
@@ -114,7 +119,7 @@ func (s *keySource) get(ctx context.Context, address string) (*token.KeySet, err
 	if a.status == http.StatusNotModified && conditional {
 		s.kept.At = now
 		s.save()
-		return nil, nil
+		return nil, errUnchanged
 	}
 	if a.status != http.StatusOK {
 		return nil, fmt.Errorf("key set: %w", refused(a))

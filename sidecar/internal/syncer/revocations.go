@@ -15,7 +15,7 @@ import (
 const (
 	organizationRevoked = "organization_revoked"
 	agentRevoked        = "agent_revoked"
-	credentialRevoked   = "credential_revoked"
+	credentialRevoked   = "credential_revoked" //nolint:gosec // a reason
 	keyRevoked          = "key_revoked"
 	tokenRevoked        = "token_revoked"
 )

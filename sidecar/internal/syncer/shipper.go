@@ -30,6 +30,7 @@ type shipper struct {
 	// records and bytes bound a batch; they shrink when something on the way
 	// takes less than the IdP would.
 	records, bytes int
+	placed         bool // the IdP told once where the stream stands
 	zip            *gzip.Writer
 	oldest         atomic.Pointer[time.Time] // time of the oldest record not acknowledged; nil: none
 
@@ -119,22 +120,26 @@ func (s *shipper) drain(ctx context.Context) {
 // errNoProgress guards against an IdP that asks for the same again and again.
 var errNoProgress = errors.New("the IdP does not move on")
 
-// ship sends one batch and answers how many records are still behind it.
+// ship sends one batch and answers how many records are still behind it. The
+// first one goes out even if it is empty, so that a folder that is older than
+// what was shipped from it is found out before it gives out a sequence twice.
 func (s *shipper) ship(ctx context.Context) (behind int64, err error) {
 	batch, err := s.spool.Next(s.records, s.bytes)
 	if err != nil {
 		return 0, err
 	}
-	if batch.Records == 0 {
+	if batch.Records == 0 && s.placed {
 		s.oldest.Store(nil)
 		return 0, nil
 	}
 	s.oldest.Store(timeOf(batch.Lines))
-	next, err := s.send(ctx, batch)
+	next, err := s.send(ctx, batch) // an empty batch asks where the stream stands
 	if err != nil {
 		return 0, err
 	}
+	s.placed = true
 	switch {
+	case next == batch.First && batch.Records == 0:
 	case next == batch.First:
 		return 0, errNoProgress
 	case next < batch.First:

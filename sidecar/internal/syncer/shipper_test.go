@@ -149,6 +149,20 @@ func TestTheIdPForgot(t *testing.T) {
 	require.Len(t, p.lines, int(20_010-first.Sequence), "the rest is still here and was sent again")
 }
 
+// An old copy of the folder runs: found out before anything is appended.
+func TestTheFirstContactAsksWhereTheStreamStands(t *testing.T) {
+	p := newPeer(t)
+	p.next = 500
+	s := shipping(t, p)
+	s.all(t)
+	require.Equal(t, 1, p.ingested())
+	sequence, err := s.spool.Append(&decision.Record{Outcome: decision.Denied})
+	require.NoError(t, err)
+	require.Equal(t, int64(501), sequence, "500 is the gap that says so")
+	s.all(t)
+	require.Equal(t, 2, p.ingested())
+}
+
 func TestTheIdPIsAhead(t *testing.T) {
 	p := newPeer(t)
 	s := shipping(t, p)
