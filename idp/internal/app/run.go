@@ -130,7 +130,7 @@ func (a *App) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 		}
 	})
 	a.logger.InfoContext(ctx, "serving", "issuer", a.cfg.Issuer, "addr", a.main.Addr().String(), "dataDir", a.cfg.DataDir,
-		"signing", a.issuer.Backend(), "policy", a.policy.Status().Revision, "version", obs.ReadBuild().String(), slog.Any("store", slog.GroupValue(a.db.Pragmas()...)))
+		"signing", a.issuer.Backend(), "policy", a.policy.Status().Revision, "version", obs.ReadBuild().String(), "store", slog.GroupValue(a.db.Pragmas()...))
 	<-ctx.Done()
 	a.logger.InfoContext(context.WithoutCancel(ctx), "stopping", "cause", context.Cause(ctx))
 	a.api.Stop()

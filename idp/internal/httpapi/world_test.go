@@ -55,7 +55,6 @@ type setting struct {
 	audience grants.Audiences
 	metrics  bool
 	maxPolls int
-	policy   map[string]string // more files of the policy
 	checks   []httpapi.Check
 }
 

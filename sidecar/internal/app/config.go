@@ -74,14 +74,6 @@ func Default() Config {
 // foreign reports whether the issuer is not an IdP of ours.
 func (c *Config) foreign() bool { return c.Feed == FeedOff }
 
-// idpURL is where the IdP is called, without a final slash.
-func (c *Config) idpURL() string {
-	if c.IdPURL != "" {
-		return strings.TrimSuffix(c.IdPURL, "/")
-	}
-	return c.Issuer
-}
-
 // spoolPolicy is the one in effect.
 func (c *Config) spoolPolicy() spool.Policy {
 	switch {
@@ -180,14 +172,14 @@ func (c *Config) checkCredential(l *checklist) {
 }
 
 func (c *Config) checkBounds(l *checklist) {
-	between := func(key string, value, least, most time.Duration) {
-		l.demand(value >= least && value <= most, key, "must be from %s to %s", least, most)
+	upTo := func(most time.Duration, key string, value time.Duration) {
+		l.demand(value >= time.Second && value <= most, key, "must be from 1s to %s", most)
 	}
-	between("jwks_ttl", c.JWKSTTL, time.Second, 24*time.Hour)
-	between("jwks_cooldown", c.JWKSCooldown, time.Second, time.Hour)
-	between("jwks_max_stale", c.JWKSMaxStale, time.Second, 30*24*time.Hour)
-	between("revocation_max_stale", c.RevocationMaxStale, time.Second, 24*time.Hour)
-	between("drain_timeout", c.DrainTimeout, time.Second, 5*time.Minute)
+	upTo(24*time.Hour, "jwks_ttl", c.JWKSTTL)
+	upTo(time.Hour, "jwks_cooldown", c.JWKSCooldown)
+	upTo(30*24*time.Hour, "jwks_max_stale", c.JWKSMaxStale)
+	upTo(24*time.Hour, "revocation_max_stale", c.RevocationMaxStale)
+	upTo(5*time.Minute, "drain_timeout", c.DrainTimeout)
 	l.demand(c.JWKSMaxStale >= c.JWKSTTL, "jwks_max_stale", "must not be less than jwks_ttl")
 	l.demand(c.SpoolMaxBytes >= spool.MinMaxBytes, "spool_max_bytes", "must be at least %d", spool.MinMaxBytes)
 	policies := []string{"", string(spool.Block), string(spool.DropAllow), string(spool.DropOldest)}

@@ -107,7 +107,7 @@ func TestEveryStatementPrepares(t *testing.T) {
 	all := statements(t)
 	require.Greater(t, len(all), 60)
 	for name, query := range all {
-		_, err := s.writer.prepared(t.Context(), query) //nolint:sqlclosecheck // the session closes it
+		_, err := s.writer.prepared(t.Context(), query)
 		require.NoError(t, err, name)
 	}
 }
