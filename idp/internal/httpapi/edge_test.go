@@ -150,7 +150,8 @@ func TestPolicyThatFails(t *testing.T) {
 
 	self := "/api/v1/agents/" + w.vars["admin.agent"]
 	load(`decision := {"allow": true, "reason": "capability", "obligations": {"fields": ["version"]}}`)
-	require.Equal(t, http.StatusServiceUnavailable, w.call(token, http.MethodDelete, self, "").status, "only the patch sees to fields")
+	require.Equal(t, http.StatusServiceUnavailable, w.call(token, http.MethodGet, self, "").status, "it does not see to fields")
+	require.Equal(t, http.StatusForbidden, w.call(token, http.MethodDelete, self, "").status)
 	require.Equal(t, http.StatusForbidden, w.call(token, http.MethodPatch, self, `{"owner":"x"}`).status)
 	require.Equal(t, http.StatusOK, w.call(token, http.MethodPatch, self, `{"version":"2.0.0"}`).status)
 	load(`decision := {"allow": true, "reason": "capability", "obligations": {"tokens": "own"}}`)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +100,8 @@ func TestIngestIsBounded(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.ship(token, line).status)
 
 	w.db.held.Lock()
+	unlock := sync.OnceFunc(w.db.held.Unlock)
+	defer unlock()
 	answers := make(chan *answer, 3)
 	for range cap(answers) {
 		go func() { answers <- w.ship(token, line) }()
@@ -112,7 +115,7 @@ func TestIngestIsBounded(t *testing.T) {
 		require.Fail(t, "nobody is turned away")
 	}
 	require.Contains(t, w.logs.String(), `"reason":"ingest_busy"`)
-	w.db.held.Unlock()
+	unlock()
 	for range cap(answers) - 1 {
 		require.Equal(t, http.StatusOK, (<-answers).status)
 	}

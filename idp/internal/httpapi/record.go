@@ -48,7 +48,7 @@ func (a *API) recordUseCase(ctx context.Context, c *call, err error) error {
 	if c.agentID == "" || c.route.access == byAnyone {
 		return err
 	}
-	denied := refusal.Code.Status() == http.StatusForbidden || refusal.Code == apierr.LastAdministrator ||
+	denied := refusal.Code.Status() == http.StatusForbidden || refusal.Code == apierr.LastAdministrator || refusal.Code == apierr.Unauthenticated ||
 		refusal.Code == apierr.UnauthorizedClient || refusal.Reason == reasonOtherOrganization
 	if !denied {
 		return err

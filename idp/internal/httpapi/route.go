@@ -91,7 +91,7 @@ func Routes() []Route {
 		{Method: "POST", Path: "/api/v1/agents", OperationID: "createAgent", Capability: "agents:write", body: jsonBody, idempotent: true, handle: (*API).createAgent},
 		{Method: "GET", Path: "/api/v1/agents/{agentId}", OperationID: "getAgent", Capability: "agents:read", handle: (*API).getAgent},
 		{Method: "PATCH", Path: "/api/v1/agents/{agentId}", OperationID: "updateAgent", Capability: "agents:write", body: jsonBody, obligations: someFields, handle: (*API).updateAgent},
-		{Method: "DELETE", Path: "/api/v1/agents/{agentId}", OperationID: "deleteAgent", Capability: "agents:write", handle: (*API).deleteAgent},
+		{Method: "DELETE", Path: "/api/v1/agents/{agentId}", OperationID: "deleteAgent", Capability: "agents:write", obligations: someFields, handle: (*API).deleteAgent},
 		{Method: "GET", Path: "/api/v1/agents/{agentId}/usage", OperationID: "getAgentUsage", Capability: "agents:read", handle: (*API).getAgentUsage},
 
 		{Method: "GET", Path: "/api/v1/agents/{agentId}/credentials", OperationID: "listCredentials", Capability: "credentials:read", handle: (*API).listCredentials},
