@@ -103,7 +103,8 @@ func (a *App) open(context.Context) (err error) {
 		ClientID: a.cfg.ClientID, ClientSecret: a.cfg.ClientSecret, DataDir: a.cfg.DataDir,
 		Version: obs.ReadBuild().Version, PolicyRevision: a.policy.Revision,
 		KeysTTL: a.cfg.JWKSTTL, KeysCooldown: a.cfg.JWKSCooldown, KeysMaxStale: a.cfg.JWKSMaxStale, RevocationMaxStale: a.cfg.RevocationMaxStale,
-		Spool: a.spool, Now: a.now, Logger: a.logger, Metrics: a.metrics,
+		PollWait: a.cfg.RevocationMaxStale / 2, // the feed must answer before it counts as silent
+		Spool:    a.spool, Now: a.now, Logger: a.logger, Metrics: a.metrics,
 	})
 	return err
 }

@@ -171,6 +171,9 @@ func (c *Config) checkCredential(l *checklist) {
 	}
 }
 
+// minPoll is the shortest wait of a long poll that is worth its while.
+const minPoll = 5 * time.Second
+
 func (c *Config) checkBounds(l *checklist) {
 	upTo := func(most time.Duration, key string, value time.Duration) {
 		l.demand(value >= time.Second && value <= most, key, "must be from 1s to %s", most)
@@ -178,7 +181,8 @@ func (c *Config) checkBounds(l *checklist) {
 	upTo(24*time.Hour, "jwks_ttl", c.JWKSTTL)
 	upTo(time.Hour, "jwks_cooldown", c.JWKSCooldown)
 	upTo(30*24*time.Hour, "jwks_max_stale", c.JWKSMaxStale)
-	upTo(24*time.Hour, "revocation_max_stale", c.RevocationMaxStale)
+	l.demand(c.RevocationMaxStale >= 2*minPoll && c.RevocationMaxStale <= 24*time.Hour, "revocation_max_stale",
+		"must be from %s to 24h: the feed must have time to answer", 2*minPoll)
 	upTo(5*time.Minute, "drain_timeout", c.DrainTimeout)
 	l.demand(c.JWKSMaxStale >= c.JWKSTTL, "jwks_max_stale", "must not be less than jwks_ttl")
 	l.demand(c.SpoolMaxBytes >= spool.MinMaxBytes, "spool_max_bytes", "must be at least %d", spool.MinMaxBytes)

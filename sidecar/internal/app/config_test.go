@@ -107,7 +107,7 @@ func TestConfig(t *testing.T) {
 		{[]string{"JWKS_TTL=0"}, "jwks_ttl: must be from 1s to 24h0m0s"},
 		{[]string{"JWKS_COOLDOWN=2h"}, "jwks_cooldown: must be from 1s to 1h0m0s"},
 		{[]string{"JWKS_MAX_STALE=60"}, "jwks_max_stale: must not be less than jwks_ttl"},
-		{[]string{"REVOCATION_MAX_STALE=0"}, "revocation_max_stale: must be from 1s to 24h0m0s"},
+		{[]string{"REVOCATION_MAX_STALE=0"}, "revocation_max_stale: must be from 10s to 24h"},
 		{[]string{"DRAIN_TIMEOUT=1h"}, "drain_timeout: must be from 1s to 5m0s"},
 		{[]string{"SPOOL_MAX_BYTES=1000"}, "spool_max_bytes: must be at least 262144"},
 		{[]string{"SPOOL_WHEN_FULL=wait"}, "spool_when_full: must be block, drop_allow or drop_oldest"},

@@ -14,14 +14,27 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/idp/idptest"
 	"github.com/sentryagent/agentidp/sidecar/internal/app"
 	"github.com/sentryagent/agentidp/sidecar/internal/spool"
 )
 
+// TestLifecycle is sidecars of one IdP, each with a life of its own.
+func TestLifecycle(t *testing.T) {
+	idp := idptest.Start(t)
+	for name, run := range map[string]func(*testing.T, *idptest.IdP){
+		"shutdown": shutdown, "shutdown cuts what does not end": shutdownCuts, "foreign issuer": foreignIssuer, "new refuses": newRefuses,
+		"policy reload": policyReload, "key removed": keyRemoved,
+	} {
+		t.Run(name, func(t *testing.T) { run(t, idp) })
+	}
+	t.Run("nothing leaks", func(t *testing.T) { nothingLeaks(t, idp) }) // stops the IdP
+}
+
 // At shutdown /ready says so first, a request in flight is answered, and its
 // decision is shipped before the process ends.
-func TestShutdown(t *testing.T) {
-	s := newStage(t)
+func shutdown(t *testing.T, idp *idptest.IdP) {
+	s := newStage(t, idp)
 	began, finish := make(chan struct{}), make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(began)
@@ -30,7 +43,7 @@ func TestShutdown(t *testing.T) {
 	t.Cleanup(slow.Close)
 	s.cfg.Upstream = slow.URL
 	s.start()
-	_, token := s.reader("reader@example.com")
+	_, token := s.reader()
 	answered := make(chan reply, 1)
 	go func() { answered <- s.get("/notes", token) }()
 	<-began
@@ -55,8 +68,8 @@ func TestShutdown(t *testing.T) {
 }
 
 // A request that outlasts the drain time is cut, and recorded.
-func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
-	s := newStage(t, func(c *app.Config) { c.DrainTimeout = time.Second })
+func shutdownCuts(t *testing.T, idp *idptest.IdP) {
+	s := newStage(t, idp, func(c *app.Config) { c.DrainTimeout = time.Second })
 	began, finish := make(chan struct{}), make(chan struct{})
 	endless := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(began)
@@ -66,7 +79,7 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	t.Cleanup(func() { close(finish) })
 	s.cfg.Upstream = endless.URL
 	s.start()
-	_, token := s.reader("reader@example.com")
+	_, token := s.reader()
 	request, err := http.NewRequest(http.MethodGet, "http://"+s.app.Addr().String()+"/notes", nil)
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer "+token)
@@ -88,9 +101,9 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	require.Equal(t, "decision.error", arrived[0].Action)
 }
 
-func TestForeignIssuerKeepsDecisionsHere(t *testing.T) {
-	s := newStage(t, func(c *app.Config) { c.Feed, c.ClientID, c.ClientSecret = "off", "", "" }).start()
-	_, token := s.reader("reader@example.com")
+func foreignIssuer(t *testing.T, idp *idptest.IdP) {
+	s := newStage(t, idp, func(c *app.Config) { c.Feed, c.ClientID, c.ClientSecret = "off", "", "" }).start()
+	_, token := s.reader()
 	s.is(s.get("/notes", token), 200, "")
 	s.is(s.post("/notes", token), 403, "capability_missing")
 	_, body := s.ready()
@@ -130,8 +143,8 @@ func spooled(t *testing.T, dir string) string {
 	return text.String()
 }
 
-func TestNewRefuses(t *testing.T) {
-	s := newStage(t).start()
+func newRefuses(t *testing.T, idp *idptest.IdP) {
+	s := newStage(t, idp).start()
 	for name, fact := range map[string]struct {
 		change func(*app.Config)
 		want   string
@@ -154,9 +167,9 @@ func TestNewRefuses(t *testing.T) {
 
 // Secrets that were sent, and the sidecar's own, stand nowhere: not in the log,
 // the spool, the metrics, /ready, profiles, or an answer.
-func TestNothingLeaks(t *testing.T) {
-	s := newStage(t).start()
-	agent, token := s.reader("reader@example.com")
+func nothingLeaks(t *testing.T, idp *idptest.IdP) {
+	s := newStage(t, idp).start()
+	agent, token := s.reader()
 	s.idp.Call(http.MethodPatch, "/api/v1/agents/"+agent.AgentID, map[string]any{"version": "1.0.1"}, nil)
 	base := "http://" + s.app.Addr().String()
 	forged := token[:strings.LastIndex(token, ".")] + ".AAAA"
@@ -192,14 +205,4 @@ func headerText(h http.Header) string {
 		return err.Error()
 	}
 	return text.String()
-}
-
-func TestDocsListEveryMetric(t *testing.T) {
-	s := newStage(t).start()
-	_, token := s.reader("reader@example.com")
-	s.is(s.get("/notes", token), 200, "")
-	s.is(s.post("/notes", token), 403, "capability_missing")
-	idp := s.send(http.MethodGet, s.idp.URL+"/metrics", "", "")
-	require.Equal(t, 200, idp.status)
-	require.Equal(t, exposed(idp.body+s.admin("/metrics").body), documented(t))
 }

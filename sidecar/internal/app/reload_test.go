@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/idp/idptest"
 	"github.com/sentryagent/agentidp/policies"
 	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/sidecar/internal/app"
@@ -34,10 +35,10 @@ func policyFolder(t *testing.T) string {
 	return dir
 }
 
-func TestPolicyReload(t *testing.T) {
+func policyReload(t *testing.T, idp *idptest.IdP) {
 	dir := policyFolder(t)
-	s := newStage(t, func(c *app.Config) { c.PolicyDir = dir }).start()
-	_, token := s.reader("reader@example.com")
+	s := newStage(t, idp, func(c *app.Config) { c.PolicyDir = dir }).start()
+	_, token := s.reader()
 	for range 5 {
 		s.is(s.get("/notes", token), 200, "")
 	}
@@ -62,7 +63,6 @@ func TestPolicyReload(t *testing.T) {
 	require.Contains(t, page, `sidecar_policy_reload_total{result="good"} 1`)
 	require.Contains(t, page, `sidecar_policy_reload_total{result="failed"} 1`)
 
-	require.NoError(t, os.CopyFS(t.TempDir(), policies.Sidecar))
 	original, err := policies.Sidecar.ReadFile("authz.rego")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "authz.rego"), original, 0o600))
@@ -75,26 +75,11 @@ func TestPolicyReload(t *testing.T) {
 func TestPolicyThatFailsItsTests(t *testing.T) {
 	dir := policyFolder(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "authz.rego"), []byte(closed), 0o600))
-	s := newStage(t, func(c *app.Config) { c.PolicyDir = dir })
-	require.Error(t, s.cfg.CheckPolicy(context.Background()))
-	_, err := app.New(context.Background(), s.cfg, app.Options{})
+	cfg, problems := load(t, environment(t, "POLICY_DIR="+dir, "ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "DATA_DIR="+t.TempDir()))
+	require.Empty(t, problems)
+	require.ErrorContains(t, cfg.CheckPolicy(context.Background()), "policy_dir")
+	_, err := app.New(context.Background(), cfg, app.Options{})
 	require.ErrorContains(t, err, "policy")
-}
-
-func TestRoutesReload(t *testing.T) {
-	s := newStage(t).start()
-	_, token := s.reader("reader@example.com")
-	s.is(s.get("/more", token), 403, "no_route")
-	require.NoError(t, os.WriteFile(s.cfg.Routes, []byte(routesText+"  - {path: /more, capability: \"notes:read\"}\n"), 0o600))
-	s.app.Reload(context.Background())
-	s.is(s.get("/more", token), 200, "")
-	require.NoError(t, os.WriteFile(s.cfg.Routes, []byte("routes: []"), 0o600))
-	s.app.Reload(context.Background())
-	s.is(s.get("/more", token), 200, "")
-	status, body := s.ready()
-	require.Equal(t, 200, status)
-	require.NotEmpty(t, body["routes"].(map[string]any)["error"])
-	require.Contains(t, s.admin("/metrics").body, "sidecar_routes_reload_failing 1\n")
 }
 
 // keyServer serves the key set of an issuer until it is told to forget its keys.
@@ -131,12 +116,12 @@ func newKeyServer(t *testing.T, issuer string) *keyServer {
 }
 
 // A key that leaves the key set takes its tokens along, those in the cache too.
-func TestKeyRemoved(t *testing.T) {
-	s := newStage(t)
+func keyRemoved(t *testing.T, idp *idptest.IdP) {
+	s := newStage(t, idp)
 	keys := newKeyServer(t, s.idp.URL)
 	s.cfg.JWKSURL, s.cfg.JWKSTTL, s.cfg.JWKSCooldown = keys.URL, time.Second, time.Second
 	s.start()
-	_, token := s.reader("reader@example.com")
+	_, token := s.reader()
 	for range 3 {
 		s.is(s.get("/notes", token), 200, "")
 	}

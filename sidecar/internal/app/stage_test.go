@@ -85,18 +85,20 @@ type stage struct {
 	opts app.Options
 	logs *logs
 	app  *app.App
+	id   string // the sidecar's
 	stop func() // ends the sidecar as SIGTERM does; twice is fine
 	http *http.Client
 }
 
-// newStage sets everything up but does not start the sidecar.
-func newStage(t *testing.T, change ...func(*app.Config)) *stage {
-	t.Helper()
-	return newStageAt(t, idptest.Start(t), change...)
+// in is the stage in a subtest.
+func (s *stage) in(t *testing.T) *stage {
+	c := *s
+	c.t = t
+	return &c
 }
 
-// newStageAt is another sidecar of an IdP, as an agent of its own.
-func newStageAt(t *testing.T, idp *idptest.IdP, change ...func(*app.Config)) *stage {
+// newStage is a sidecar of the IdP, as an agent of its own. It does not start yet.
+func newStage(t *testing.T, idp *idptest.IdP, change ...func(*app.Config)) *stage {
 	t.Helper()
 	s := &stage{t: t, idp: idp, api: newAPI(t), logs: &logs{}, http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}, stop: func() {}}
 	t.Cleanup(s.http.CloseIdleConnections)
@@ -119,6 +121,8 @@ func (s *stage) start() *stage {
 	s.t.Helper()
 	s.startAnyhow()
 	s.waitFor("the sidecar is ready", func() bool { return s.admin("/ready").status == http.StatusOK })
+	_, body := s.ready()
+	s.id, _ = body["sidecarId"].(string)
 	return s
 }
 
@@ -209,12 +213,9 @@ func (s *stage) becomes(ask func() reply, status int, reason string) time.Durati
 }
 
 // reader registers an agent that may read notes, and gives it a token.
-func (s *stage) reader(email string, capabilities ...string) (idptest.Credential, string) {
+func (s *stage) reader() (idptest.Credential, string) {
 	s.t.Helper()
-	if len(capabilities) == 0 {
-		capabilities = []string{"notes:read"}
-	}
-	agent := s.idp.Register(email, capabilities...)
+	agent := s.idp.Register(uuid.NewString()+"@example.com", "notes:read")
 	return agent, s.idp.Token(agent, audience)
 }
 
@@ -238,7 +239,7 @@ type decided struct {
 	}
 }
 
-// decisions reads all decision events, oldest first.
+// decisions reads the decision events of this sidecar, oldest first.
 func (s *stage) decisions() []decided {
 	s.t.Helper()
 	var all []decided
@@ -249,7 +250,7 @@ func (s *stage) decisions() []decided {
 		}
 		s.idp.Call(http.MethodGet, "/api/v1/audit?limit=100"+cursor, nil, &page)
 		for _, e := range page.Data {
-			if strings.HasPrefix(e.Action, "decision.") {
+			if strings.HasPrefix(e.Action, "decision.") && e.Metadata.SidecarID == s.id {
 				all = append(all, e)
 			}
 		}

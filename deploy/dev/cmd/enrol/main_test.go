@@ -1,0 +1,41 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sentryagent/agentidp/idp/idptest"
+)
+
+func TestEnrol(t *testing.T) {
+	idp, dir := idptest.Start(t), t.TempDir()
+	addr := strings.TrimPrefix(idp.URL, "http://")
+	admin, out := filepath.Join(dir, "admin.json"), filepath.Join(dir, "credential.yaml")
+	require.Error(t, enrol(t.Context(), addr, admin, "s@example.com", out), "no credential")
+	content, err := json.Marshal(idp.Admin)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(admin, content, 0o600))
+	require.NoError(t, enrol(t.Context(), addr, admin, "s@example.com", out))
+
+	written, err := os.ReadFile(out)
+	require.NoError(t, err)
+	var settings map[string]string
+	require.NoError(t, yaml.Unmarshal(written, &settings))
+	credential := idptest.Credential{ClientID: settings["client_id"], ClientSecret: settings["client_secret"]}
+	status, _ := idp.CallAs(credential, http.MethodGet, "/api/v1/revocations", nil)
+	require.Equal(t, http.StatusOK, status)
+	status, _ = idp.CallAs(credential, http.MethodGet, "/api/v1/agents", nil)
+	require.Equal(t, http.StatusForbidden, status)
+
+	require.NoError(t, enrol(t.Context(), addr, admin, "s@example.com", out), "a second run does nothing")
+	again, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.Equal(t, written, again)
+}
