@@ -40,7 +40,7 @@ type ownToken struct {
 func newCredential(c *client, i *identity, opts Options) *credential {
 	turn := make(chan struct{}, 1)
 	turn <- struct{}{}
-	return &credential{client: c, identity: i, opts: opts, log: opts.Logger, turn: turn, pace: pace{least: time.Second, most: 15 * time.Second}}
+	return &credential{client: c, identity: i, opts: opts, log: opts.Logger, turn: turn, pace: pace{least: time.Second, most: 5 * time.Second}}
 }
 
 // token answers a token that is good for some time yet.
