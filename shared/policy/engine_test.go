@@ -72,7 +72,7 @@ func TestUndefinedDecisionDenies(t *testing.T) {
 	require.ErrorIs(t, err, errNoDecision)
 }
 
-func TestErrorInARuleDenies(t *testing.T) {
+func TestE7_ErrorInARuleDenies(t *testing.T) {
 	for name, rules := range map[string]string{
 		"builtin error in a condition that would deny": lines(`default deny := false`,
 			`deny if time.parse_rfc3339_ns(input.request.path) > 0`,

@@ -22,6 +22,13 @@ var quotaFacts = []fact{
 		require.Equal(t, []store.AdmissionResult{store.QuotaExceeded}, admit(t, b.DB, asked))
 		require.Equal(t, int64(3), tokensUsed(t, b.DB, a.ID, noon))
 	}},
+	{"survives a restart", func(t *testing.T, b Backend) {
+		o, a, c := seed(t, b.DB)
+		asked := admission(o, a, c, noon)
+		asked.MonthlyLimit = 1
+		admit(t, b.DB, asked)
+		require.Equal(t, []store.AdmissionResult{store.QuotaExceeded}, admit(t, b.Reopen(t), asked))
+	}},
 	{"exceeded changes nothing", func(t *testing.T, b Backend) {
 		o, a, c := seed(t, b.DB)
 		asked := admission(o, a, c, noon)
