@@ -94,12 +94,16 @@ func (a *App) readiness() readiness {
 	}
 	if !a.cfg.foreign() {
 		r.Revocations = revocationsState{
-			part: syncedPart(!synced.RevocationsStale, synced.RevocationAge, synced.RevocationsFailed), Feed: a.cfg.Feed,
+			part: syncedPart(!synced.RevocationsStale && a.knowsOrganizations(synced.Organization), synced.RevocationAge, synced.RevocationsFailed), Feed: a.cfg.Feed,
 			Entries: synced.Revocations, Cursor: synced.RevocationCursor, BoundSeconds: a.cfg.RevocationMaxStale.Seconds(), Organization: synced.Organization,
 		}
 	}
 	return r
 }
+
+// knowsOrganizations reports whether it is known whose agents may pass: those
+// that were listed, or the sidecar's own, which its first token tells.
+func (a *App) knowsOrganizations(own string) bool { return own != "" || len(a.cfg.Organizations) > 0 }
 
 func seconds(d time.Duration) *float64 {
 	s := d.Seconds()

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 	"unsafe"
@@ -19,10 +20,14 @@ import (
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
+// NoEpoch is the epoch of a key set that is not to be trusted now: nothing is
+// remembered under it, and nothing remembered counts.
+const NoEpoch = math.MaxUint64
+
 // Keys is the key set that verifies tokens.
 type Keys interface {
 	token.Keys
-	// Epoch rises whenever the key set changes.
+	// Epoch rises whenever the key set changes; NoEpoch while it can't be trusted.
 	Epoch() uint64
 	// Refetch asks for the key set again because of an unknown kid, as often as
 	// its own limits allow, and reports whether the kid is known now.
@@ -157,7 +162,7 @@ func (a *Authenticator) Verify(ctx context.Context, raw string) (Identity, error
 }
 
 func (a *Authenticator) lookup(digest *[sha256.Size]byte, epoch uint64) *entry {
-	if a.cache == nil {
+	if a.cache == nil || epoch == NoEpoch {
 		return nil
 	}
 	found, ok := a.cache.Get(a.fold(*digest))
@@ -168,7 +173,7 @@ func (a *Authenticator) lookup(digest *[sha256.Size]byte, epoch uint64) *entry {
 }
 
 func (a *Authenticator) remember(identity Identity, epoch uint64) {
-	if a.cache == nil {
+	if a.cache == nil || epoch == NoEpoch {
 		return
 	}
 	now := a.options.Now()

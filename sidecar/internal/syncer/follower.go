@@ -35,6 +35,7 @@ type follower struct {
 	log         *slog.Logger
 	trouble     trouble
 	pruned      time.Time
+	restarts    int // in a row
 
 	unknown *metrics.Counter
 }
@@ -110,12 +111,17 @@ func (f *follower) poll(ctx context.Context, wait time.Duration) (news bool, err
 }
 
 // restart forgets the cursor, so that the next poll asks for a snapshot. What
-// is known stays in force until that came.
+// is known stays in force until that came. A second one in a row is an error:
+// an IdP that contradicts itself is not asked in a loop.
 func (f *follower) restart(why error) error {
 	f.log.Warn("the revocation feed begins anew", "reason", why)
+	f.restarts++
 	f.revocations.mu.Lock()
 	defer f.revocations.mu.Unlock()
 	f.revocations.cursor = ""
+	if f.restarts > 1 {
+		return fmt.Errorf("revocation feed: it begins anew again and again: %w", why)
+	}
 	return nil
 }
 
@@ -144,6 +150,7 @@ func (f *follower) page(body []byte, cursor string, at time.Time) (news bool, er
 		last = page.Entries[i].Seq
 	}
 	f.count(f.revocations.apply(page.Entries, page.Cursor, at))
+	f.restarts = 0
 	for i := range page.Entries {
 		f.log.Info("revoked", "type", page.Entries[i].Type, "id", page.Entries[i].ID, "reason", page.Entries[i].Reason)
 	}
@@ -181,7 +188,9 @@ func (f *follower) snapshot(ctx context.Context, body []byte, at time.Time) erro
 		return fmt.Errorf("revocation snapshot: %w", err)
 	}
 	f.count(unknown)
-	f.revocations.replace(entries, head.Cursor, at)
+	// Contact counts from when the snapshot was made: it may have been kept for us.
+	f.revocations.replace(entries, head.Cursor, earlier(time.Unix(head.IssuedAt, 0).Add(time.Second), at))
+	f.restarts = 0
 	f.log.Info("revocations replaced by a snapshot", "entries", entries.count(), "cursor", head.Cursor)
 	if err := f.journal.rewrite(f.revocations); err != nil {
 		f.log.Error("revocations cannot be kept", "error", err)

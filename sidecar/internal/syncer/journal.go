@@ -169,11 +169,22 @@ func (j *journal) note(entries []feed.Entry, cursor string, at time.Time) error 
 		err = j.file.Sync()
 	}
 	if err != nil {
-		j.appended = maxJournal // the file may end in half a line: it is written anew
-		return fmt.Errorf("syncer: %w", err)
+		return errors.Join(fmt.Errorf("syncer: %w", err), j.abandon())
 	}
 	j.noted = at
 	return nil
+}
+
+// abandon gives the file up after a write that failed. A later line in it would
+// carry a cursor past entries that are not there: what stands in it is older, but
+// whole, and the next write begins a new file.
+func (j *journal) abandon() error {
+	old := j.file
+	j.file = nil
+	if old == nil {
+		return nil
+	}
+	return old.Close()
 }
 
 // due reports whether the file has grown enough to be written anew.
@@ -201,14 +212,11 @@ func (j *journal) rewrite(r *Revocations) error {
 		err = syncDir(filepath.Dir(j.path))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("syncer: %w", err), file.Close())
+		return errors.Join(fmt.Errorf("syncer: %w", err), file.Close(), j.abandon())
 	}
-	old := j.file
+	err = j.abandon()
 	j.file, j.appended = file, 0
-	if old != nil {
-		return old.Close()
-	}
-	return nil
+	return err
 }
 
 func (j *journal) dump(w io.Writer, r *Revocations) error {

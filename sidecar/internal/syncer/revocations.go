@@ -32,6 +32,7 @@ type Revocations struct {
 	unfed    bool // there is no feed: nothing can be stale
 	epoch    atomic.Uint64
 	seen     atomic.Pointer[time.Time] // when the feed last answered; nil: never
+	known    atomic.Bool               // a snapshot was taken in, from the feed or from disk
 
 	mu      sync.RWMutex
 	entries revoked // guarded by mu
@@ -129,6 +130,10 @@ func (r *Revocations) Stale() bool {
 	return at == nil || age(r.now(), *at) > r.maxStale
 }
 
+// Known reports whether there is anything to go by: a snapshot that came from
+// the feed or from disk, however old. Without one "the last that was known" is nothing.
+func (r *Revocations) Known() bool { return r.unfed || r.known.Load() }
+
 // Epoch rises whenever something was cut off: what was decided under an
 // earlier one should be asked again.
 func (r *Revocations) Epoch() uint64 { return r.epoch.Load() }
@@ -193,6 +198,7 @@ func (r *Revocations) replace(entries revoked, cursor string, at time.Time) {
 	r.mu.Unlock()
 	r.epoch.Add(1)
 	r.seen.Store(&at)
+	r.known.Store(true)
 }
 
 // prune forgets tokens that nobody accepts any more, and answers how many.
