@@ -25,6 +25,17 @@ func (a *Answer) Bodyless(method []byte) bool {
 	return string(method) == "HEAD" || a.Status < 200 || a.Status == 204 || a.Status == 304
 }
 
+// Certain reports whether client and server agree beyond doubt on where the
+// answer to the method ends. A server that is wrong about what needs no body
+// sends it all the same, so an answer without one must not announce any, nor
+// leave it open; only a 304 usually says nothing.
+func (a *Answer) Certain(method []byte) bool {
+	if a.Bodyless(method) {
+		return a.Length == 0 || a.Length == UntilClose && a.Status == 304 && string(method) != "HEAD"
+	}
+	return a.Length != UntilClose
+}
+
 // ReadAnswer reads a whole response head, status line to empty line, strictly:
 // CRLF only, no folding, one framing (RFC 9112 sections 4 to 6).
 func ReadAnswer(head []byte, a *Answer) error {

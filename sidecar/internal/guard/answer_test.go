@@ -53,6 +53,25 @@ func TestReadAnswer(t *testing.T) {
 	}
 }
 
+// Only an answer whose end is beyond doubt lets its connection live.
+func TestCertain(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		status int
+		length int64
+		want   bool
+	}{
+		{"GET", 200, 0, true}, {"GET", 200, 5, true}, {"GET", 200, guard.Chunked, true}, {"GET", 200, guard.UntilClose, false},
+		{"HEAD", 200, 0, true}, {"HEAD", 200, 5, false}, {"HEAD", 200, guard.Chunked, false}, {"HEAD", 200, guard.UntilClose, false},
+		{"GET", 204, 0, true}, {"GET", 204, 5, false}, {"GET", 204, guard.Chunked, false}, {"GET", 204, guard.UntilClose, false},
+		{"GET", 304, 0, true}, {"GET", 304, 5, false}, {"GET", 304, guard.Chunked, false}, {"GET", 304, guard.UntilClose, true},
+		{"HEAD", 304, guard.UntilClose, false},
+	} {
+		a := guard.Answer{Status: c.status, Length: c.length}
+		require.Equal(t, c.want, a.Certain([]byte(c.method)), "%+v", c)
+	}
+}
+
 // An accepted answer means the same to net/http.
 func FuzzReadAnswer(f *testing.F) {
 	for _, seed := range []string{

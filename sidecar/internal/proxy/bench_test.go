@@ -32,6 +32,7 @@ func (c *cached) Verify(_ context.Context, raw string) (proxy.Identity, error) {
 }
 func (c *cached) Revoked(*token.Claims) (string, bool) { return "", false }
 func (c *cached) Stale() bool                          { return false }
+func (c *cached) Known() bool                          { return true }
 func (c *cached) Admit() error                         { return nil }
 func (c *cached) Decide(context.Context, [32]byte, policy.Input) (policy.Decision, error) {
 	return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"time"
 )
@@ -14,7 +15,8 @@ import (
 // may take long and a silent upstream may not. One goroutine at a time.
 type upstreamConn struct {
 	net.Conn
-	raw     syscall.RawConn // nil: cannot be asked whether it is dead
+	raw     syscall.RawConn // the socket's, below TLS; nil: cannot be asked
+	used    bool            // had a request before
 	limit   time.Duration   // of one read or write
 	sent    int64           // bytes of the current request that the kernel took
 	waiting bool            // the read deadline is that of the answer's head
@@ -32,10 +34,10 @@ func (u *upstream) dial(string, time.Duration) (net.Conn, error) {
 	}
 	c := &upstreamConn{Conn: socket, limit: u.IdleTimeout}
 	c.forget = context.AfterFunc(u.ctx, func() { _ = socket.Close() }) // whoever waits on it learns so
+	if s, ok := socket.(syscall.Conn); ok {
+		c.raw, _ = s.SyscallConn() // nil with an error
+	}
 	if u.tls == nil {
-		if s, ok := socket.(syscall.Conn); ok {
-			c.raw, _ = s.SyscallConn() // nil with an error
-		}
 		return c, nil
 	}
 	secured := tls.Client(socket, u.tls)
@@ -82,3 +84,24 @@ func (c *upstreamConn) await(limit time.Duration) error {
 
 // idle goes back to a deadline for each read.
 func (c *upstreamConn) idle() { c.waiting = false }
+
+// quiet reports that an idle connection is alive and that the upstream said
+// nothing which nobody asked for: what waits would be taken for the answer to
+// the next request.
+func (c *upstreamConn) quiet() bool {
+	if c.raw == nil || c.pending() {
+		return false
+	}
+	secured, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	// TLS may hold records that the kernel has no more. Past its deadline a read
+	// gives those only; the next exchange sets its own.
+	if secured.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	var b [1]byte
+	n, err := secured.Read(b[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+}

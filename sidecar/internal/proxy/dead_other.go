@@ -2,5 +2,5 @@
 
 package proxy
 
-// dead cannot be told here; a request on a dead connection is answered 502.
-func (c *upstreamConn) dead() bool { return false }
+// pending cannot be told here; a request on a dead connection is answered 502.
+func (c *upstreamConn) pending() bool { return false }

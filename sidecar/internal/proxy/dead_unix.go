@@ -7,12 +7,9 @@ import (
 	"syscall"
 )
 
-// dead asks the kernel whether the upstream ended an idle connection, or said
-// something that nobody asked for. It reads nothing.
-func (c *upstreamConn) dead() bool {
-	if c.raw == nil {
-		return false
-	}
+// pending asks the kernel whether there is anything to read from an idle
+// connection: bytes, its end, an error. It reads nothing.
+func (c *upstreamConn) pending() bool {
 	alive := false
 	err := c.raw.Control(func(fd uintptr) {
 		var b [1]byte

@@ -12,6 +12,7 @@ const (
 	floodWindow  = 10 * time.Second
 	floodSingles = 20    // records of one kind in a window
 	floodKinds   = 4_096 // kinds that are told apart
+	floodAll     = 1_000 // records of their own in a window, of all kinds
 )
 
 // kind is what anonymous decisions are counted by.
@@ -31,8 +32,8 @@ type tally struct {
 }
 
 // flood keeps anonymous decisions from filling the recorder: the first of a
-// kind are records of their own, the rest of the window is one record with a
-// count. When the recorder takes nothing, all are counted until it does.
+// kind are records of their own, up to a bound for all kinds; the rest of the
+// window is one record with a count for each kind. When the recorder takes nothing, all are counted until it does.
 type flood struct {
 	recorder Recorder
 	now      func() time.Time
@@ -40,6 +41,7 @@ type flood struct {
 
 	mu      sync.Mutex
 	tallies map[kind]*tally // guarded by mu
+	singles int             // of all kinds in the window; guarded by mu
 }
 
 func newFlood(o *Options) *flood {
@@ -52,9 +54,10 @@ func (f *flood) add(r *decision.Record, from netip.Prefix) (single bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.tally(k)
-	if t.singles < floodSingles && f.recorder.Admit() == nil {
+	if t.singles < floodSingles && f.singles < floodAll && f.recorder.Admit() == nil {
 		if _, err := f.recorder.Append(r); err == nil {
 			t.singles++
+			f.singles++
 			return true
 		}
 	}
@@ -81,6 +84,7 @@ func (f *flood) tally(k kind) *tally {
 func (f *flood) roll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.singles = 0
 	for k, t := range f.tallies {
 		if t.more > 0 && !f.sum(k, t.more) {
 			t.singles = floodSingles

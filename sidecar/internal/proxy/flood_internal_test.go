@@ -75,7 +75,9 @@ func TestFlood(t *testing.T) {
 		add(1, "c", netip.PrefixFrom(address, 32))
 	}
 	require.LessOrEqual(t, len(f.tallies), floodKinds+1)
+	require.Len(t, m.records, floodAll, "all kinds together have a bound")
 	f.roll()
 	require.Equal(t, int64(floodKinds+100), counts())
 	require.Empty(t, m.records[len(m.records)-1].Host)
+	require.Equal(t, 1, add(1, "c", from), "a new window")
 }

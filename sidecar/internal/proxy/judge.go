@@ -18,6 +18,12 @@ func (p *Proxy) judge(x *exchange) *refusal {
 	if r := p.choose(x); r != nil {
 		return r
 	}
+	return p.permit(x)
+}
+
+// permit is every stop whose answer may change with time. A request whose body
+// was waited for passes it twice.
+func (p *Proxy) permit(x *exchange) *refusal {
 	if !p.gate.enter() {
 		return overloaded
 	}
@@ -110,13 +116,19 @@ func (p *Proxy) authenticate(x *exchange) *refusal {
 	if reason, revoked := p.Revocations.Revoked(&x.identity.Claims); revoked {
 		return invalidToken(atRevocation, reason)
 	}
-	if p.Revocations.Stale() && (x.match.Route == nil || !x.match.Route.LastGood) {
+	if p.Revocations.Stale() && !p.lastGood(x) {
 		return revocationsOld
 	}
 	if !p.Organizations(x.identity.Claims.Organization) {
 		return organizationOut
 	}
 	return nil
+}
+
+// lastGood reports whether the route waives staleness: what was never known is
+// not stale, it is missing.
+func (p *Proxy) lastGood(x *exchange) bool {
+	return x.match.Route != nil && x.match.Route.LastGood && p.Revocations.Known()
 }
 
 // headerSafe reports whether the claims can stand in header fields as they are:
@@ -149,6 +161,7 @@ func (p *Proxy) decide(x *exchange) *refusal {
 	}
 	x.record.PolicyRevision = p.PolicyRevision()
 	d, err := p.Decider.Decide(p.ctx, digest, in)
+	x.record.PolicyRevision = or(d.Revision, x.record.PolicyRevision) // of the policy that answered
 	if err != nil {
 		return refused(atPolicy, err)
 	}

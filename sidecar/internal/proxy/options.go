@@ -40,10 +40,12 @@ type Verifier interface {
 }
 
 // Revocations knows what was cut off. Stale reports whether the knowledge is
-// older than its bound.
+// older than its bound, Known whether there ever was any: a snapshot, or a
+// whole journal.
 type Revocations interface {
 	Revoked(claims *token.Claims) (reason string, revoked bool)
 	Stale() bool
+	Known() bool
 }
 
 // Decider asks the policy. digest is zero without a token. An error comes with

@@ -93,14 +93,15 @@ func (p *Proxy) roll(stop <-chan struct{}, done chan<- struct{}) {
 // handle serves one request whose head was read.
 func (p *Proxy) handle(ctx *fasthttp.RequestCtx) {
 	x := exchangeOf(ctx) // judged before its body was asked for
+	judge := p.permit    // again: the client chose how long that was ago
 	if x == nil {
-		x = p.begin(ctx)
-		if r := p.judge(x); r != nil {
-			p.refuse(x, r)
-			return
-		}
+		x, judge = p.begin(ctx), p.judge
 	}
 	x.asked = false
+	if r := judge(x); r != nil {
+		p.refuse(x, r)
+		return
+	}
 	p.forward(x)
 }
 

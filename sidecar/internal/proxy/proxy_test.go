@@ -119,6 +119,55 @@ func TestExpectation(t *testing.T) {
 	require.Len(t, up.all(), 2)
 }
 
+// What changed while the client kept its body back counts.
+func TestExpectationIsJudgedAgain(t *testing.T) {
+	up := stdUpstream(t)
+	w := newWorld(t, up.URL)
+	good := tokens(t).good(t, map[string]any{"jti": "jti-1"})
+	for i, change := range []struct {
+		change func()
+		status int
+		reason string
+	}{
+		{func() { w.revoked.set(func(r *revocations) { r.jti["jti-1"] = true }) }, 401, "token_revoked"},
+		{func() { w.revoked.set(func(r *revocations) { clear(r.jti); r.stale = true }) }, 503, "revocations_stale"},
+		{func() {
+			w.decider.set(func(policy.Input) (policy.Decision, error) { return policy.Decision{Reason: "night"}, nil })
+		}, 403, "night"},
+		{func() { w.decider.set(func(policy.Input) (policy.Decision, error) { panic("boom") }) }, 500, "internal"},
+	} {
+		conn := w.dial()
+		_, err := io.WriteString(conn, request("POST", "/notes", good, "Content-Length: 5", "Expect: 100-continue"))
+		require.NoError(t, err)
+		reader := bufio.NewReader(conn)
+		line, err := reader.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+		_, err = reader.ReadString('\n')
+		require.NoError(t, err)
+		change.change()
+		_, err = io.WriteString(conn, "hello")
+		require.NoError(t, err)
+		w.refuses(read(t, reader, "POST"), change.status, change.reason)
+		require.NoError(t, conn.Close())
+		w.revoked.set(func(r *revocations) { clear(r.jti); r.stale = false })
+		w.decider.set(nil)
+		require.Len(t, w.records.all(), i+1, "one record")
+		require.Equal(t, agentID, w.records.all()[i].AgentID)
+	}
+	require.Empty(t, up.all())
+}
+
+// The record names the policy that answered, not the one in force before.
+func TestRecordsNameThePolicyThatAnswered(t *testing.T) {
+	w := newWorld(t, stdUpstream(t).URL)
+	for i, deny := range []error{nil, errors.New("inner")} {
+		w.decider.set(func(policy.Input) (policy.Decision, error) { return policy.Decision{Revision: "rev-2"}, deny })
+		w.get("/notes", tokens(t).good(t))
+		require.Equal(t, "rev-2", w.records.all()[i].PolicyRevision)
+	}
+}
+
 // C11: slow heads, bodies and readers end in time, and nobody else notices.
 func TestSlowClientsAreCutOff(t *testing.T) {
 	big := strings.Repeat("x", 64<<20)
@@ -318,7 +367,7 @@ func TestUpstreamConnectionsAreReused(t *testing.T) {
 
 	// The upstream ends an idle connection: the next request does not meet it.
 	server.CloseClientConnections()
-	time.Sleep(300 * time.Millisecond) // longer than the idle time from which a connection is asked
+	time.Sleep(50 * time.Millisecond)
 	require.Equal(t, 200, w.get("/notes", good).StatusCode)
 	require.Equal(t, int64(2), opened.Load())
 }

@@ -32,6 +32,7 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 	response.SetStatusCode(a.Status)
 	copyFields(&response.Header, a)
 	response.Header.Set("X-Request-Id", x.record.RequestID)
+	a.certain = a.Certain(x.ctx.Method())
 	reader := a.reader
 	_, _ = reader.Discard(a.size) // it was peeked whole
 	switch {
@@ -58,8 +59,8 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 }
 
 // reusable reports whether the connection can take another request: the answer
-// ended, and nothing came after it.
-func (a *answered) reusable() bool { return !a.Close && a.reader.Buffered() == 0 }
+// ended for both sides, and nothing came after it.
+func (a *answered) reusable() bool { return a.certain && !a.Close && a.reader.Buffered() == 0 }
 
 // copyFields takes the upstream's end-to-end fields over.
 func copyFields(h *fasthttp.ResponseHeader, a *answered) {

@@ -206,6 +206,9 @@ func TestRevokedStaleAndForeign(t *testing.T) {
 	require.Equal(t, "5", r.Header.Get("Retry-After"))
 	require.Equal(t, 200, w.get("/lasting", good).StatusCode)
 	require.Equal(t, 200, w.get("/open", "").StatusCode)
+	w.revoked.set(func(r *revocations) { r.unknown = true })
+	w.refuses(w.get("/lasting", good), 503, "revocations_stale") // there is no last good
+	w.revoked.set(func(r *revocations) { r.unknown = false })
 	w.revoked.set(func(r *revocations) { r.jti["jti-1"] = true })
 	w.refuses(w.get("/lasting", good), 401, "token_revoked")
 	w.revoked.set(func(r *revocations) { clear(r.jti); r.stale = false })

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -19,8 +18,7 @@ import (
 const (
 	answerBuffer  = 16 << 10 // also bounds an answer's head
 	interimLimit  = 16       // 1xx answers before the real one
-	staleAfter    = 250 * time.Millisecond
-	maxStaleConns = 64 // dead pooled connections dropped for one request
+	maxStaleConns = 64       // dead pooled connections dropped for one request
 )
 
 // upstream owns the connections to the protected API. fasthttp's HostClient
@@ -67,7 +65,8 @@ type line struct {
 	release func(reuse bool) // once; the reader is gone then
 }
 
-// acquire takes an idle connection that is still alive, or dials.
+// acquire takes an idle connection that is alive and has said nothing since its
+// last answer, or dials.
 func (u *upstream) acquire() (line, error) {
 	for range maxStaleConns {
 		pooled, err := u.pool.AcquireConn(0, false)
@@ -79,11 +78,11 @@ func (u *upstream) acquire() (line, error) {
 			u.pool.CloseConn(pooled)
 			return line{}, errors.New("a connection that was not dialled here")
 		}
-		if idle := pooled.LastUseTime(); !idle.IsZero() && time.Since(idle) > staleAfter && conn.dead() {
+		if conn.used && !conn.quiet() {
 			u.pool.CloseConn(pooled)
 			continue
 		}
-		conn.sent = 0
+		conn.sent, conn.used = 0, true
 		reader := u.pool.AcquireReader(conn)
 		return line{conn: conn, reader: reader, release: func(reuse bool) {
 			u.pool.ReleaseReader(reader)
@@ -102,7 +101,8 @@ func (u *upstream) acquire() (line, error) {
 type answered struct {
 	guard.Answer
 	line
-	size int // bytes of the head
+	size    int  // bytes of the head
+	certain bool // where it ends
 }
 
 // send writes the request and reads the head of the answer into x. A failed

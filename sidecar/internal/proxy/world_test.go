@@ -128,6 +128,11 @@ func fastUpstream(t *testing.T) *upstream {
 func scripted(t *testing.T, answer func(request *http.Request, conn net.Conn)) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	serve(t, ln, answer)
+	return "http://" + ln.Addr().String()
+}
+
+func serve(t *testing.T, ln net.Listener, answer func(request *http.Request, conn net.Conn)) {
 	var open sync.WaitGroup
 	open.Go(func() {
 		for {
@@ -149,7 +154,6 @@ func scripted(t *testing.T, answer func(request *http.Request, conn net.Conn)) s
 		}
 	})
 	t.Cleanup(func() { _ = ln.Close(); open.Wait() })
-	return "http://" + ln.Addr().String()
 }
 
 // recorder keeps records in memory, the spool's way: full means that Admit
@@ -195,9 +199,10 @@ func (r *recorder) all() []decision.Record {
 
 // revocations in memory.
 type revocations struct {
-	mu    sync.Mutex
-	jti   map[string]bool
-	stale bool
+	mu      sync.Mutex
+	jti     map[string]bool
+	stale   bool
+	unknown bool
 }
 
 func (r *revocations) Revoked(c *token.Claims) (string, bool) {
@@ -210,6 +215,12 @@ func (r *revocations) Stale() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stale
+}
+
+func (r *revocations) Known() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.unknown
 }
 
 func (r *revocations) set(change func(*revocations)) {

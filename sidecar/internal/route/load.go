@@ -193,8 +193,9 @@ func (l *loader) lastGood(key string, n *yaml.Node) bool {
 	if n == nil {
 		return false
 	}
-	if value := l.text(key, n); value != "" && value != "last_good" {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value != "last_good" {
 		l.fail(key, "must be last_good")
+		return false
 	}
 	return true
 }

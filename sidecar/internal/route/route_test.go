@@ -180,6 +180,21 @@ func TestLoadRefusesWholeFiles(t *testing.T) {
 	}
 }
 
+func TestOnStaleIsOneWord(t *testing.T) {
+	for value, good := range map[string]bool{
+		"last_good": true, `"last_good"`: true,
+		`""`: false, "": false, "~": false, "true": false, "LAST_GOOD": false, "[last_good]": false, "{last_good: true}": false, "!x last_good": false,
+	} {
+		table, err := route.Load([]byte("routes:\n- {path: /a, capability: a:b, onStale: " + value + "}\n"))
+		if !good {
+			require.EqualError(t, err, "route file:\n  routes[0].onStale: must be last_good", value)
+			continue
+		}
+		require.NoError(t, err)
+		require.True(t, table.Match([]byte("GET"), []byte("/a")).Route.LastGood)
+	}
+}
+
 func TestAliasesAreFollowed(t *testing.T) {
 	table := load(t, "routes:\n- &a {path: /a, methods: &m [GET], capability: a:b}\n- {path: /b, methods: *m, capability: a:b}\n")
 	require.Equal(t, route.Found, table.Match([]byte("GET"), []byte("/b")).Outcome)
