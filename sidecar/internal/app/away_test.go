@@ -69,9 +69,12 @@ func restartAway(t *testing.T, idp *idptest.IdP) {
 		s.is(s.get("/notes", dead), 401, "agent_revoked")
 		s.is(s.post("/notes", token), 403, "capability_missing")
 	}
-	status, body := s.ready()
-	require.Equal(t, 200, status)
-	require.NotEmpty(t, body["revocations"].(map[string]any)["error"])
+	s.waitFor("/ready names the trouble and stays ready", func() bool {
+		status, body := s.ready()
+		require.Equal(t, 200, status)
+		trouble, _ := body["revocations"].(map[string]any)["error"].(string)
+		return trouble != ""
+	})
 	s.idp.Start()
 	s.arrived(2 + 1 + refusals + 2*12)
 }
