@@ -61,8 +61,8 @@ type Snapshot struct {
 // ErrCursor is wrapped by errors of ParseCursor.
 var ErrCursor = errors.New("cursor must be <epoch>.<sequence> as the feed gave it")
 
-// Cursor is a place in one feed. Epoch names the feed: a restored backup gets
-// a new one, so that no sidecar mistakes it for the old.
+// Cursor is a place in one feed. Epoch names the feed, one for each store: a
+// cursor of another store gets a snapshot. A restored backup keeps its epoch.
 type Cursor struct {
 	Epoch string
 	Seq   int64

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -30,6 +31,7 @@ type fixture struct {
 	sealer *issuer.Sealer
 	log    *auditlog.Log
 	stop   func() error
+	meters *metrics.Set // of the log that run made last
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -70,7 +72,8 @@ func (f *fixture) run(db store.DB) (*auditlog.Log, func() error) {
 	f.t.Helper()
 	key, err := auditlog.OpenCheckpointKey(f.t.Context(), db, f.sealer, "idp.example.com/audit", time.Now)
 	require.NoError(f.t, err)
-	log := auditlog.New(db, key, auditlog.Options{Logger: slog.New(slog.DiscardHandler), CheckpointEvery: 20 * time.Millisecond, CheckpointFile: f.checkpointFile()})
+	f.meters = metrics.NewSet()
+	log := auditlog.New(db, key, auditlog.Options{Logger: slog.New(slog.DiscardHandler), Metrics: f.meters, CheckpointEvery: 20 * time.Millisecond, CheckpointFile: f.checkpointFile()})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- log.Run(ctx) }()

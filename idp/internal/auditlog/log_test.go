@@ -1,9 +1,11 @@
 package auditlog_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -204,16 +206,19 @@ func TestACallerWhoLeftBeforeTheCommitIsNotActedFor(t *testing.T) {
 	})
 	<-held
 	ctx, cancel := context.WithCancel(t.Context())
-	callers.Go(func() {
-		require.Error(t, f.log.Append(ctx, event("left")))
-	})
-	callers.Go(func() {
+	var leavers sync.WaitGroup
+	leavers.Go(func() { require.Error(t, f.log.Append(ctx, event("left"))) })
+	leavers.Go(func() {
 		_, err := f.log.Admit(ctx, store.Admission{}, event("left"))
 		require.Error(t, err)
 	})
-	time.Sleep(10 * time.Millisecond)
+	eventually(t, "both wait behind the writer", func() bool {
+		var b bytes.Buffer
+		f.meters.WritePrometheus(&b)
+		return strings.Contains(b.String(), "agentidp_audit_queue_length 2\n")
+	})
 	cancel()
-	time.Sleep(10 * time.Millisecond)
+	leavers.Wait()
 	close(hold)
 	callers.Wait()
 	require.NoError(t, f.log.Append(t.Context(), event("stayed")))
