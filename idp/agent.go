@@ -85,6 +85,8 @@ type Agent struct {
 	Environment    Environment
 	Status         Status
 	Metadata       json.RawMessage // a JSON object, compacted; nil when there is none
+	JWKS           json.RawMessage // the agent's own public keys for private_key_jwt (RFC 7517); nil when there are none
+	JWKSURI        string          // where to fetch them instead; at most one of the two is set
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	LastAuthAt     time.Time // zero until the first token; written at most once a minute

@@ -12,9 +12,26 @@ const (
 	CredentialRevoked CredentialStatus = "revoked"
 )
 
+// AuthMethod is how the holder of a credential proves to be the client, in the
+// names of RFC 7591 section 2 without the place of the secret.
+type AuthMethod string
+
+// The methods. A private_key_jwt credential has no secret: its holder signs
+// assertions (RFC 7523) with a key of the agent.
+const (
+	MethodSecret     AuthMethod = "client_secret"
+	MethodPrivateKey AuthMethod = "private_key_jwt"
+)
+
+// AuthMethods lists every method.
+var AuthMethods = []AuthMethod{MethodSecret, MethodPrivateKey}
+
+// CheckAuthMethod demands one of AuthMethods.
+func CheckAuthMethod(m AuthMethod) []Rule { return oneOf("authMethod", m, AuthMethods) }
+
 // SecretHash is a client secret at rest: the scheme that made it and its encoded form.
 type SecretHash struct {
-	Scheme  string // "bcrypt"; "hmac-sha256" and "vault" come later
+	Scheme  string // "bcrypt", "hmac-sha256" or "vault"
 	Encoded string // whatever the scheme needs, never the secret
 }
 
@@ -47,20 +64,38 @@ type Credential struct {
 	AgentID        string
 	OrganizationID string
 	Status         CredentialStatus
-	Secret         SecretHash
+	Method         AuthMethod
+	Secret         SecretHash // zero unless Method is MethodSecret
 	Previous       SecretHash // accepted until PreviousUntil after a rotation with overlap
 	PreviousUntil  time.Time
 	Version        int64 // raised by every change of a secret or the status; caches bind to it
 	Epoch          int64
 	CreatedAt      time.Time
+	SecretSetAt    time.Time // creation or the last rotation: what the organization's MaxCredentialAge counts from
 	ExpiresAt      time.Time // zero: never
+	WarnedFor      time.Time // the end that the last credential.expiring event named
 	RevokedAt      time.Time
 	LastUsedAt     time.Time // written at most once a minute
 }
 
-// Usable reports whether the credential may authenticate at now.
-func (c *Credential) Usable(now time.Time) bool {
-	return c.Status == CredentialActive && (c.ExpiresAt.IsZero() || now.Before(c.ExpiresAt))
+// End is when the credential stops being good: its own expiry, or its secret's
+// age under the organization's maxAge (0: none), whichever comes first. Zero: never.
+func (c *Credential) End(maxAge time.Duration) time.Time {
+	if maxAge == 0 || c.Method != MethodSecret {
+		return c.ExpiresAt
+	}
+	aged := c.SecretSetAt.Add(maxAge)
+	if c.ExpiresAt.IsZero() || aged.Before(c.ExpiresAt) {
+		return aged
+	}
+	return c.ExpiresAt
+}
+
+// Usable reports whether the credential may authenticate at now in an
+// organization with that MaxCredentialAge.
+func (c *Credential) Usable(now time.Time, maxAge time.Duration) bool {
+	end := c.End(maxAge)
+	return c.Status == CredentialActive && (end.IsZero() || now.Before(end))
 }
 
 // OverlapSecret is the previous secret while it is still accepted at now, else zero.
@@ -78,7 +113,7 @@ func (c *Credential) Rotate(secret SecretHash, overlap time.Duration, now time.T
 	if overlap > 0 {
 		c.Previous, c.PreviousUntil = c.Secret, now.Add(overlap)
 	}
-	c.Secret = secret
+	c.Secret, c.SecretSetAt = secret, now
 }
 
 // Revoke ends the credential for good. The secret's hash stays, so that

@@ -79,12 +79,13 @@ func TestOperatorOnly(t *testing.T) {
 
 func TestCredential(t *testing.T) {
 	old, fresh := idp.SecretHash{Scheme: "bcrypt", Encoded: "old"}, idp.SecretHash{Scheme: "bcrypt", Encoded: "new"}
-	c := idp.Credential{Status: idp.CredentialActive, Secret: old}
-	require.True(t, c.Usable(start))
+	c := idp.Credential{Status: idp.CredentialActive, Method: idp.MethodSecret, Secret: old}
+	require.True(t, c.Usable(start, 0))
 	require.True(t, c.OverlapSecret(start).Zero())
 
 	c.Rotate(fresh, time.Minute, start)
 	require.Equal(t, fresh, c.Secret)
+	require.Equal(t, start, c.SecretSetAt)
 	require.Equal(t, old, c.OverlapSecret(start.Add(time.Minute-time.Millisecond)))
 	require.True(t, c.OverlapSecret(start.Add(time.Minute)).Zero())
 
@@ -93,13 +94,35 @@ func TestCredential(t *testing.T) {
 
 	c.Rotate(fresh, time.Minute, start)
 	c.Revoke(start)
-	require.False(t, c.Usable(start))
+	require.False(t, c.Usable(start, 0))
 	require.Equal(t, start, c.RevokedAt)
 	require.True(t, c.OverlapSecret(start).Zero())
 
 	c = idp.Credential{Status: idp.CredentialActive, ExpiresAt: start}
-	require.True(t, c.Usable(start.Add(-time.Millisecond)))
-	require.False(t, c.Usable(start))
+	require.True(t, c.Usable(start.Add(-time.Millisecond), 0))
+	require.False(t, c.Usable(start, 0))
+}
+
+func TestASecretEndsWithTheOrganizationsAge(t *testing.T) {
+	c := idp.Credential{Status: idp.CredentialActive, Method: idp.MethodSecret, SecretSetAt: start}
+	require.True(t, c.End(0).IsZero())
+	require.Equal(t, start.Add(time.Hour), c.End(time.Hour))
+	require.True(t, c.Usable(start.Add(time.Hour-time.Millisecond), time.Hour))
+	require.False(t, c.Usable(start.Add(time.Hour), time.Hour))
+	c.ExpiresAt = start.Add(time.Minute)
+	require.Equal(t, c.ExpiresAt, c.End(time.Hour), "the sooner of the two")
+	require.Equal(t, start.Add(time.Second), c.End(time.Second))
+	c.Method = idp.MethodPrivateKey
+	require.Equal(t, c.ExpiresAt, c.End(time.Second), "a key has no age here")
+}
+
+func TestCredentialAgeRule(t *testing.T) {
+	for _, good := range []int64{0, 86400, 315360000} {
+		require.Empty(t, idp.CheckCredentialAge(good), good)
+	}
+	for _, bad := range []int64{-1, 1, 86399, 315360001} {
+		broken(t, idp.CheckCredentialAge(bad), "maxCredentialAge")
+	}
 }
 
 func TestCredentialRules(t *testing.T) {

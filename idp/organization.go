@@ -19,13 +19,29 @@ func CheckPlan(p Plan) []Rule { return oneOf("plan", p, Plans) }
 
 // Organization is a tenant: it owns agents, their credentials and their audit events.
 type Organization struct {
-	ID        string // lower-case slug, immutable: [a-z0-9][a-z0-9-]{0,62}
-	Name      string
-	Plan      Plan
-	CreatedAt time.Time
-	UpdatedAt time.Time
-	Epoch     int64
-	Revision  int64
+	ID   string // lower-case slug, immutable: [a-z0-9][a-z0-9-]{0,62}
+	Name string
+	Plan Plan
+	// MaxCredentialAge is how long a secret is good after it was made or rotated, in whole seconds; 0: for ever.
+	MaxCredentialAge time.Duration
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+	Epoch            int64
+	Revision         int64
+}
+
+// The bounds of MaxCredentialAge.
+const (
+	MinCredentialAge = 24 * time.Hour
+	MaxCredentialAge = 10 * 365 * 24 * time.Hour
+)
+
+// CheckCredentialAge demands 0, or MinCredentialAge to MaxCredentialAge, in seconds.
+func CheckCredentialAge(seconds int64) []Rule {
+	if seconds != 0 && (seconds < int64(MinCredentialAge/time.Second) || seconds > int64(MaxCredentialAge/time.Second)) {
+		return broken("maxCredentialAge", "must be 0, or 86400 to 315360000")
+	}
+	return nil
 }
 
 // Limits are the free plan's; 0 means none.

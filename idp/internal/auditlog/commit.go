@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/failpoint"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
@@ -27,6 +28,7 @@ func (l *Log) commit(ctx context.Context, group []*write) {
 		}
 		return
 	}
+	failpoint.Hit(failpoint.AuditCommitted)
 	for i, w := range group {
 		if err != nil {
 			l.metrics.failures.Inc()
@@ -52,6 +54,7 @@ func (l *Log) try(ctx context.Context, group []*write) (outcomes []outcome, even
 		if err != nil {
 			return fmt.Errorf("tree size: %w", err)
 		}
+		failpoint.Hit(failpoint.AuditBegun)
 		leaves := &leaves{first: size}
 		if err := admit(ctx, tx, group, outcomes, leaves); err != nil {
 			return err
@@ -71,10 +74,12 @@ func (l *Log) try(ctx context.Context, group []*write) (outcomes []outcome, even
 				outcomes[i].err = err
 			}
 		}
+		failpoint.Hit(failpoint.AuditApplied)
 		events = len(leaves.rows)
 		if err := leaves.store(ctx, tx); err != nil {
 			return err
 		}
+		failpoint.Hit(failpoint.AuditAppended)
 		if size == 0 && events > 0 {
 			// From the first event on there is always a checkpoint: a log without one was cut.
 			_, _, err = l.sign(ctx, tx, int64(events))
@@ -174,6 +179,7 @@ func (s *leaves) store(ctx context.Context, tx *store.Tx) error {
 	if err := tx.Events.Append(ctx, s.rows); err != nil {
 		return fmt.Errorf("append events: %w", err)
 	}
+	failpoint.Hit(failpoint.AuditEvents)
 	reader, err := newFrontier(ctx, tx.Tree, s.first)
 	if err != nil {
 		return err

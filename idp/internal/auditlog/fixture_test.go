@@ -149,7 +149,7 @@ func (f *fixture) agent() store.Gate {
 		},
 	}
 	g.Credential = idp.Credential{
-		ID: uuid.NewString(), ClientID: "aidp_c_0123456789abcdefghijkl", AgentID: g.Agent.ID, OrganizationID: g.Agent.OrganizationID, Status: idp.CredentialActive,
+		ID: uuid.NewString(), ClientID: "aidp_c_0123456789abcdefghijkl", AgentID: g.Agent.ID, OrganizationID: g.Agent.OrganizationID, Status: idp.CredentialActive, Method: idp.MethodSecret,
 		Secret: idp.SecretHash{Scheme: "bcrypt", Encoded: "x"}, Version: 1, CreatedAt: now,
 	}
 	require.NoError(f.t, f.db.Update(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
@@ -157,6 +157,9 @@ func (f *fixture) agent() store.Gate {
 			return err
 		}
 		if err := tx.Agents.Insert(ctx, g.Agent); err != nil {
+			return err
+		}
+		if err := tx.Keys.Insert(ctx, store.Key{ID: "signer", Use: store.UseToken, Status: store.KeyActive, Public: []byte{1}, Sealed: []byte{2}, CreatedAt: now}); err != nil {
 			return err
 		}
 		return tx.Credentials.Insert(ctx, g.Credential)

@@ -123,7 +123,7 @@ func TestOneBadChangeInAGroupHurtsNobodyElse(t *testing.T) {
 func TestAdmissionsAreCountedAndAudited(t *testing.T) {
 	f := newFixture(t)
 	g := f.agent()
-	admission := store.Admission{ClientID: g.Credential.ClientID, AgentID: g.Agent.ID, Rev: g.Rev(), CredentialVersion: 1, At: idp.Time(time.Now()), MonthlyLimit: 10}
+	admission := store.Admission{ClientID: g.Credential.ClientID, AgentID: g.Agent.ID, Rev: g.Rev(), CredentialVersion: 1, KeyID: "signer", At: idp.Time(time.Now()), MonthlyLimit: 10}
 	verdicts := map[store.AdmissionResult]int{}
 	var mu sync.Mutex
 	var callers sync.WaitGroup

@@ -235,7 +235,7 @@ func dead(gate *store.Gate, now time.Time) string {
 		return ReasonAgentDecommissioned
 	case gate.Credential.Status != idp.CredentialActive:
 		return ReasonCredentialRevoked
-	case !gate.Credential.Usable(now):
+	case !gate.Credential.Usable(now, gate.Organization.MaxCredentialAge):
 		return ReasonCredentialExpired
 	}
 	return ""

@@ -102,7 +102,7 @@ func newWorld(t testing.TB, change func(*clientauth.Options)) *world {
 	}
 	w.credential = idp.Credential{
 		ID: uuid.NewString(), ClientID: clientauth.NewClientID(), AgentID: w.agent.ID, OrganizationID: w.agent.OrganizationID,
-		Status: idp.CredentialActive, Secret: hash, Version: 1, CreatedAt: w.at,
+		Status: idp.CredentialActive, Method: idp.MethodSecret, Secret: hash, Version: 1, CreatedAt: w.at,
 	}
 	w.update(func(ctx context.Context, tx *store.Tx) error {
 		organization := idp.Organization{ID: idp.OperatorOrganization, Name: "Default", Plan: idp.PlanFree, CreatedAt: w.at, UpdatedAt: w.at, Revision: 1}

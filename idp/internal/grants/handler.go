@@ -39,6 +39,8 @@ type Authenticator interface {
 // Minter signs tokens; see issuer.
 type Minter interface {
 	ActiveKID() string
+	// Reload reads the keys again; another replica may have changed them.
+	Reload(ctx context.Context) error
 	Mint(ctx context.Context, c token.Claims) (string, error)
 }
 
@@ -183,6 +185,11 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	switch {
 	case err != nil:
 		return Issued{}, "", err
+	case verdict == store.KeyChanged:
+		if err := h.options.Minter.Reload(ctx); err != nil {
+			return Issued{}, "", apierr.New(apierr.Unavailable, "tokens cannot be signed now").
+				WithReason("signing_key_missing").WithRetryAfter(time.Second).WithCause(err)
+		}
 	case verdict == store.QuotaExceeded:
 		return Issued{}, "", h.refuse(ctx, c, after, h.quotaExceeded())
 	}
@@ -223,7 +230,7 @@ func (h *Handler) mint(ctx context.Context, gate *store.Gate, claims token.Claim
 		raw, err := h.options.Minter.Mint(signing, claims)
 		signed <- result{raw, err}
 	}()
-	verdict, err := h.options.Log.Admit(ctx, h.admission(gate), h.issued(c, claims))
+	verdict, err := h.options.Log.Admit(ctx, h.admission(gate, claims.KID), h.issued(c, claims))
 	if err != nil || verdict != store.Admitted {
 		return "", verdict, err
 	}
@@ -234,10 +241,10 @@ func (h *Handler) mint(ctx context.Context, gate *store.Gate, claims token.Claim
 	return done.raw, verdict, nil
 }
 
-func (h *Handler) admission(gate *store.Gate) store.Admission {
+func (h *Handler) admission(gate *store.Gate, kid string) store.Admission {
 	return store.Admission{
 		ClientID: gate.Credential.ClientID, AgentID: gate.Agent.ID, Rev: gate.Rev(), CredentialVersion: gate.Credential.Version,
-		At: idp.Time(h.options.Now()), MonthlyLimit: h.options.Limits.On(gate.Organization.Plan).TokensPerMonth,
+		KeyID: kid, At: idp.Time(h.options.Now()), MonthlyLimit: h.options.Limits.On(gate.Organization.Plan).TokensPerMonth,
 	}
 }
 

@@ -27,14 +27,15 @@ var now = time.Date(2026, 11, 30, 23, 59, 0, 0, time.UTC)
 
 // world is every collaborator of a handler, with a switch for each failure.
 type world struct {
-	mu       sync.Mutex
-	gates    []store.Gate // one per authentication; the last stays
-	authErr  error
-	verdicts []store.AdmissionResult // one per admission; Admitted when used up
-	admitErr error
-	mintErr  error
-	auditErr error
-	hold     chan struct{} // when set, minting waits for it or for ctx
+	mu        sync.Mutex
+	gates     []store.Gate // one per authentication; the last stays
+	authErr   error
+	verdicts  []store.AdmissionResult // one per admission; Admitted when used up
+	admitErr  error
+	mintErr   error
+	auditErr  error
+	reloadErr error
+	hold      chan struct{} // when set, minting waits for it or for ctx
 
 	attempts   []clientauth.Attempt
 	admissions []store.Admission
@@ -42,6 +43,7 @@ type world struct {
 	appended   []idp.Event
 	refused    []idp.Event
 	minted     []token.Claims
+	reloads    int
 }
 
 func (w *world) Authenticate(_ context.Context, a clientauth.Attempt) (store.Gate, error) {
@@ -54,6 +56,11 @@ func (w *world) Authenticate(_ context.Context, a clientauth.Attempt) (store.Gat
 }
 
 func (w *world) ActiveKID() string { return "kid-1" }
+
+func (w *world) Reload(context.Context) error {
+	w.reloads++
+	return w.reloadErr
+}
 
 func (w *world) Mint(ctx context.Context, c token.Claims) (string, error) {
 	if w.hold != nil {
@@ -125,7 +132,7 @@ func TestIssue(t *testing.T) {
 		Organization: "acme", Rev: [3]int64{1, 2, 3}, KID: "kid-1",
 	}, claims)
 	require.Equal(t, Issued{AccessToken: "signed." + claims.JTI, ExpiresIn: 3600, Scope: "notes:read tasks:read"}, issued)
-	require.Equal(t, store.Admission{ClientID: "id", AgentID: "agent", Rev: idp.Rev{Organization: 1, Agent: 2, Credential: 3}, CredentialVersion: 7, At: now, MonthlyLimit: 10}, w.admissions[0])
+	require.Equal(t, store.Admission{ClientID: "id", AgentID: "agent", Rev: idp.Rev{Organization: 1, Agent: 2, Credential: 3}, CredentialVersion: 7, KeyID: "kid-1", At: now, MonthlyLimit: 10}, w.admissions[0])
 	require.Equal(t, []idp.Event{{
 		OrganizationID: "acme", AgentID: "agent", Action: idp.ActionTokenIssued, Outcome: idp.Success, Origin: caller.Origin,
 		Metadata: map[string]any{"jti": claims.JTI, "scope": claims.Scope, "aud": claims.Audience, "exp": claims.ExpiresAt, "kid": "kid-1", "clientId": "id"},
@@ -360,4 +367,18 @@ func TestDistinctIdentifiers(t *testing.T) {
 
 func TestTheClockIsOptional(t *testing.T) {
 	require.WithinDuration(t, time.Now(), New(Options{}).options.Now(), time.Minute)
+}
+
+func TestAKeyThatAnotherReplicaReplacedIsReadAgain(t *testing.T) {
+	w, h := newWorld()
+	w.verdicts = []store.AdmissionResult{store.KeyChanged}
+	_, err := h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err)
+	require.Equal(t, 1, w.reloads)
+	require.Len(t, w.admitted, 1)
+
+	w.verdicts, w.reloadErr = []store.AdmissionResult{store.KeyChanged}, errors.New("no store")
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	require.Equal(t, "signing_key_missing", apierr.From(err).Reason)
+	require.Len(t, w.admitted, 1)
 }

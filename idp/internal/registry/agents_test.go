@@ -346,7 +346,8 @@ func TestUsage(t *testing.T) {
 	a := w.agent(w.root, "a")
 	c := w.credential(w.root, a.ID)
 	w.tx(w.db.Update, func(tx *store.Tx) {
-		verdicts, err := tx.Admissions.Admit(w.ctx, []store.Admission{{ClientID: c.ClientID, AgentID: a.ID, CredentialVersion: c.Version, At: w.now()}})
+		require.NoError(t, tx.Keys.Insert(w.ctx, store.Key{ID: "signer", Use: store.UseToken, Status: store.KeyActive, Public: []byte{1}, Sealed: []byte{2}, CreatedAt: w.now()}))
+		verdicts, err := tx.Admissions.Admit(w.ctx, []store.Admission{{ClientID: c.ClientID, AgentID: a.ID, CredentialVersion: c.Version, KeyID: "signer", At: w.now()}})
 		require.NoError(t, err)
 		require.Equal(t, []store.AdmissionResult{store.Admitted}, verdicts)
 	})

@@ -105,7 +105,7 @@ func TestResetAdministrator(t *testing.T) {
 			gate, err := tx.Credentials.Gate(w.ctx, r.Credential.ClientID)
 			require.NoError(t, err)
 			require.Equal(t, r.Administrator, gate.Agent)
-			require.True(t, gate.Credential.Usable(w.now()))
+			require.True(t, gate.Credential.Usable(w.now(), 0))
 		})
 		return r
 	}

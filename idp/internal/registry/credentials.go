@@ -77,7 +77,7 @@ func (s *Service) creatable(ctx context.Context, tx *store.Tx, actor *Actor, age
 func newCredential(organizationID, agentID string, hash idp.SecretHash, now time.Time) idp.Credential {
 	return idp.Credential{
 		ID: uuid.NewString(), ClientID: clientauth.NewClientID(), AgentID: agentID, OrganizationID: organizationID,
-		Status: idp.CredentialActive, Secret: hash, Version: 1, CreatedAt: now,
+		Status: idp.CredentialActive, Method: idp.MethodSecret, Secret: hash, Version: 1, CreatedAt: now, SecretSetAt: now,
 	}
 }
 
@@ -104,7 +104,7 @@ func (s *Service) roomForCredential(ctx context.Context, tx *store.Tx, agentID s
 	}
 	usable := 0
 	for _, c := range live {
-		if c.Usable(now) {
+		if c.Usable(now, 0) {
 			usable++
 		}
 	}

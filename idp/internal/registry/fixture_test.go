@@ -103,7 +103,7 @@ func (w *world) actor(a *idp.Agent) registry.Actor {
 		if errors.Is(err, idp.ErrNotFound) {
 			require.NoError(w.t, tx.Credentials.Insert(w.ctx, idp.Credential{
 				ID: actor.ClientID, ClientID: actor.ClientID, AgentID: a.ID, OrganizationID: a.OrganizationID,
-				Status: idp.CredentialRevoked, Version: 1, CreatedAt: time.Unix(0, 0).UTC(), RevokedAt: w.now(),
+				Status: idp.CredentialRevoked, Method: idp.MethodSecret, Version: 1, CreatedAt: time.Unix(0, 0).UTC(), RevokedAt: w.now(),
 			}))
 			gate, err = tx.Credentials.Gate(w.ctx, actor.ClientID)
 		}

@@ -15,7 +15,7 @@ type Organizations interface {
 	List(ctx context.Context, page Page) ([]idp.Organization, int, error)
 	// Insert answers idp.ErrConflict when the id is taken.
 	Insert(ctx context.Context, o idp.Organization) error
-	// Update writes Name, Plan, UpdatedAt where the stored Revision is o.Revision,
+	// Update writes Name, Plan, MaxCredentialAge, UpdatedAt where the stored Revision is o.Revision,
 	// and raises it by one; idp.ErrConflict otherwise.
 	Update(ctx context.Context, o idp.Organization) error
 	// RaiseEpoch adds one to the revocation epoch and returns the new one.
@@ -60,12 +60,24 @@ type Credentials interface {
 	Live(ctx context.Context, agentID string) ([]idp.Credential, error)
 	// Insert answers idp.ErrConflict when the client id is taken.
 	Insert(ctx context.Context, c idp.Credential) error
-	// Update writes Status, Secret, Previous, PreviousUntil, Epoch, ExpiresAt,
-	// RevokedAt where the stored Version is c.Version, and raises it by one; idp.ErrConflict otherwise.
+	// Update writes Status, Secret, Previous, PreviousUntil, Epoch, SecretSetAt,
+	// ExpiresAt, RevokedAt where the stored Version is c.Version, and raises it by one; idp.ErrConflict otherwise.
 	Update(ctx context.Context, c idp.Credential) error
 	// Gate finds by client id everything that authentication and authorization
 	// ask for, in one read. idp.ErrNotFound when no credential has the client id.
 	Gate(ctx context.Context, clientID string) (Gate, error)
+	// Expiring lists up to limit credentials that are active, as their agents
+	// are, end (idp.Credential.End) in [from, to) and were not warned for that
+	// end, with the End each has; soonest first.
+	Expiring(ctx context.Context, from, to time.Time, limit int) ([]Expiring, error)
+	// Warned notes that the credential's holder was warned of that end. It raises no version.
+	Warned(ctx context.Context, id string, end time.Time) error
+}
+
+// Expiring is a credential that ends soon.
+type Expiring struct {
+	Credential idp.Credential
+	End        time.Time
 }
 
 // Gate is what one read tells about a caller.
@@ -87,6 +99,7 @@ type Admission struct {
 	AgentID           string
 	Rev               idp.Rev   // epochs at the gate
 	CredentialVersion int64     // version at the gate
+	KeyID             string    // the key that signs the token
 	At                time.Time // for the quota month, LastAuthAt and LastUsedAt
 	MonthlyLimit      int       // 0: none
 }
@@ -98,6 +111,7 @@ type AdmissionResult string
 const (
 	Admitted      AdmissionResult = "admitted"
 	GateChanged   AdmissionResult = "gate_changed"   // status, epoch or version moved: read the gate again
+	KeyChanged    AdmissionResult = "key_changed"    // the key is not active any more: read the keys again
 	QuotaExceeded AdmissionResult = "quota_exceeded" // the month's tokens are used up
 )
 
@@ -132,6 +146,14 @@ type Idempotency interface {
 	Insert(ctx context.Context, r IdempotencyRecord) error
 	// Prune removes records created before the time.
 	Prune(ctx context.Context, before time.Time) error
+}
+
+// Assertions remembers the client assertions that were used (RFC 7523 section 3, item 7).
+type Assertions interface {
+	// Use answers idp.ErrConflict when the client used the jti before and it was not pruned.
+	Use(ctx context.Context, clientID, jti string, expires time.Time) error
+	// Prune removes those that expired before now.
+	Prune(ctx context.Context, now time.Time) error
 }
 
 // Settings keeps the few values an installation has once: its revocation feed

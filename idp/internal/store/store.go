@@ -32,7 +32,7 @@ type DB interface {
 	// View runs fn on one consistent snapshot that sees every commit that returned before it.
 	View(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
 	// Watch returns a channel that is signalled after any process committed a
-	// revocation. Signals coalesce and may be spurious. stop releases it.
+	// revocation or a change of a key. Signals coalesce and may be spurious. stop releases it.
 	Watch() (changed <-chan struct{}, stop func())
 	// Ping asks whether the backend can serve reads and writes now.
 	Ping(ctx context.Context) error
@@ -50,6 +50,7 @@ type Tx struct {
 	Revocations   Revocations
 	Keys          Keys
 	Idempotency   Idempotency
+	Assertions    Assertions
 	Sidecars      Sidecars
 	Settings      Settings
 	// Savepoint runs fn so that its error undoes its own writes only. It returns fn's error.

@@ -17,10 +17,11 @@ type admissions struct{ *transaction }
 // standing is what admissions by one client id are judged against; only this
 // transaction can change it, so a batch reads it once per client.
 type standing struct {
-	credential    idp.Credential // ID, AgentID, Status, Version, ExpiresAt, LastUsedAt
+	credential    idp.Credential // ID, AgentID, Status, Method, Version, SecretSetAt, ExpiresAt, LastUsedAt
 	agentStatus   idp.Status
 	lastAuthAt    *time.Time // shared by the credentials of one agent
 	rev           idp.Rev
+	maxAge        time.Duration
 	unknownClient bool
 }
 
@@ -38,6 +39,7 @@ type batch struct {
 	clients map[string]*standing
 	auth    map[string]*time.Time // LastAuthAt by agent
 	usage   map[usageKey]*tally
+	keys    map[string]bool // by id: whether it may sign
 }
 
 // Admit reads each client and each quota of the batch once and writes each
@@ -46,7 +48,7 @@ func (t admissions) Admit(ctx context.Context, asked []store.Admission) ([]store
 	if err := t.writable(); err != nil {
 		return nil, err
 	}
-	b := batch{t, make(map[string]*standing), make(map[string]*time.Time), make(map[usageKey]*tally)}
+	b := batch{t, make(map[string]*standing), make(map[string]*time.Time), make(map[usageKey]*tally), make(map[string]bool)}
 	results := make([]store.AdmissionResult, len(asked))
 	for i := range asked {
 		var err error
@@ -65,6 +67,9 @@ func (b *batch) admit(ctx context.Context, a *store.Admission) (store.AdmissionR
 	if !client.admits(a) {
 		return store.GateChanged, nil
 	}
+	if signs, err := b.signs(ctx, a.KeyID); err != nil || !signs {
+		return store.KeyChanged, err
+	}
 	used, err := b.used(ctx, usageKey{a.AgentID, month(a.At)})
 	if err != nil {
 		return "", err
@@ -79,12 +84,12 @@ func (b *batch) admit(ctx context.Context, a *store.Admission) (store.AdmissionR
 // admits reports whether nothing moved since the gate was read.
 func (s *standing) admits(a *store.Admission) bool {
 	return !s.unknownClient && s.credential.AgentID == a.AgentID && s.credential.Version == a.CredentialVersion &&
-		s.credential.Usable(a.At) && s.agentStatus == idp.Active && s.rev == a.Rev
+		s.credential.Usable(a.At, s.maxAge) && s.agentStatus == idp.Active && s.rev == a.Rev
 }
 
 const admissionStanding = `
-SELECT c.id, c.agent_id, c.status, c.version, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
-    o.epoch, a.epoch, c.epoch
+SELECT c.id, c.agent_id, c.status, c.method, c.version, c.secret_set_at, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
+    o.epoch, a.epoch, c.epoch, o.max_credential_age
 FROM credentials AS c
 JOIN agents AS a ON a.id = c.agent_id
 JOIN organizations AS o ON o.id = a.organization_id
@@ -113,9 +118,27 @@ func (b *batch) client(ctx context.Context, clientID string) (*standing, error) 
 func scanStanding(r row) (*standing, error) {
 	s := &standing{lastAuthAt: new(time.Time)}
 	c := &s.credential
-	err := r.Scan(&c.ID, &c.AgentID, &c.Status, &c.Version, moment{&c.ExpiresAt}, moment{&c.LastUsedAt}, &s.agentStatus,
-		moment{s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential)
+	err := r.Scan(&c.ID, &c.AgentID, &c.Status, &c.Method, &c.Version, moment{&c.SecretSetAt}, moment{&c.ExpiresAt}, moment{&c.LastUsedAt}, &s.agentStatus,
+		moment{s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential, seconds{&s.maxAge})
 	return s, err
+}
+
+const admissionKey = `
+SELECT count(*) FROM keys
+WHERE id = ?1 AND use = 'token' AND status = 'active'
+    AND NOT EXISTS (SELECT 1 FROM revocations WHERE type = 'kid' AND revocations.id = ?1)`
+
+func (b *batch) signs(ctx context.Context, keyID string) (bool, error) {
+	known, found := b.keys[keyID]
+	if !found {
+		n, err := b.number(ctx, admissionKey, keyID)
+		if err != nil {
+			return false, err
+		}
+		known = n > 0
+		b.keys[keyID] = known
+	}
+	return known, nil
 }
 
 func (b *batch) used(ctx context.Context, key usageKey) (*tally, error) {

@@ -16,7 +16,7 @@ type agents struct{ *transaction }
 func agentFields(a *idp.Agent) []any {
 	return []any{
 		&a.ID, &a.OrganizationID, &a.Email, &a.Type, &a.Version, held{&a.Capabilities}, &a.Owner, &a.Environment,
-		&a.Status, (*[]byte)(&a.Metadata), moment{&a.CreatedAt}, moment{&a.UpdatedAt}, moment{&a.LastAuthAt},
+		&a.Status, (*[]byte)(&a.Metadata), (*[]byte)(&a.JWKS), &a.JWKSURI, moment{&a.CreatedAt}, moment{&a.UpdatedAt}, moment{&a.LastAuthAt},
 		&a.Epoch, &a.Revision,
 	}
 }
@@ -28,7 +28,7 @@ func scanAgent(r row) (a idp.Agent, err error) {
 
 const agentGet = `
 SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, created_at, updated_at, last_auth_at, epoch, revision
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
 FROM agents
 WHERE id = ?2 AND (?1 = '' OR organization_id = ?1)`
 
@@ -38,7 +38,7 @@ func (t agents) Get(ctx context.Context, organizationID, id string) (idp.Agent, 
 
 const agentPage = `
 SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, created_at, updated_at, last_auth_at, epoch, revision
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
 FROM agents
 WHERE organization_id = ?1
     AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
@@ -62,7 +62,7 @@ WHERE organization_id = ?1
 // The same two over all organizations: no index leads with the time alone, so these sort.
 const agentPageAll = `
 SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, created_at, updated_at, last_auth_at, epoch, revision
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
 FROM agents
 WHERE ?1 = ''
     AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
@@ -99,13 +99,13 @@ func (t agents) List(ctx context.Context, f store.AgentFilter, page store.Page) 
 
 const agentInsert = `
 INSERT INTO agents (id, organization_id, email, agent_type, version, capabilities, administrator, owner, environment,
-    status, metadata, created_at, updated_at, last_auth_at, epoch, revision)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)`
 
 func (t agents) Insert(ctx context.Context, a idp.Agent) error {
 	_, err := t.exec(ctx, agentInsert,
 		a.ID, a.OrganizationID, a.Email, a.Type, a.Version, a.Capabilities.String(), a.Administrator(), a.Owner, a.Environment,
-		a.Status, metadata(a.Metadata), a.CreatedAt.UnixMilli(), a.UpdatedAt.UnixMilli(), optional(a.LastAuthAt), a.Epoch, a.Revision)
+		a.Status, document(a.Metadata), document(a.JWKS), a.JWKSURI, a.CreatedAt.UnixMilli(), a.UpdatedAt.UnixMilli(), optional(a.LastAuthAt), a.Epoch, a.Revision)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (t agents) Insert(ctx context.Context, a idp.Agent) error {
 const agentUpdate = `
 UPDATE agents
 SET email = ?3, agent_type = ?4, version = ?5, capabilities = ?6, administrator = ?7, owner = ?8, environment = ?9,
-    status = ?10, metadata = ?11, updated_at = ?12, epoch = ?13, revision = revision + 1
+    status = ?10, metadata = ?11, jwks = ?12, jwks_uri = ?13, updated_at = ?14, epoch = ?15, revision = revision + 1
 WHERE id = ?1 AND revision = ?2`
 
 const agentExists = `SELECT 1 FROM agents WHERE id = ?1`
@@ -123,7 +123,7 @@ const agentExists = `SELECT 1 FROM agents WHERE id = ?1`
 func (t agents) Update(ctx context.Context, a idp.Agent) error {
 	err := t.swap(ctx, agentUpdate, []any{
 		a.ID, a.Revision, a.Email, a.Type, a.Version, a.Capabilities.String(), a.Administrator(), a.Owner, a.Environment,
-		a.Status, metadata(a.Metadata), a.UpdatedAt.UnixMilli(), a.Epoch,
+		a.Status, document(a.Metadata), document(a.JWKS), a.JWKSURI, a.UpdatedAt.UnixMilli(), a.Epoch,
 	}, agentExists, a.ID)
 	if err != nil {
 		return err
@@ -131,8 +131,8 @@ func (t agents) Update(ctx context.Context, a idp.Agent) error {
 	return t.hold(ctx, a)
 }
 
-// metadata is the column's value: NULL when there is none.
-func metadata(object json.RawMessage) any {
+// document is a JSON column's value: NULL when there is none.
+func document(object json.RawMessage) any {
 	if object == nil {
 		return nil
 	}

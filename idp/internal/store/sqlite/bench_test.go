@@ -116,17 +116,20 @@ func benchClients(b *testing.B, s *Store, n int) []store.Admission {
 		if err := tx.Organizations.Insert(ctx, idp.Organization{ID: "default", CreatedAt: now, UpdatedAt: now}); err != nil {
 			return err
 		}
+		if err := tx.Keys.Insert(ctx, store.Key{ID: "signer", Use: store.UseToken, Status: store.KeyActive, Public: []byte{1}, Sealed: []byte{2}, CreatedAt: now}); err != nil {
+			return err
+		}
 		for i := range asked {
 			id := uuid.NewString()
 			a := idp.Agent{ID: id, OrganizationID: "default", Email: id, Status: idp.Active, Capabilities: capability.Set{"notes:read", "notes:write"}, CreatedAt: now, UpdatedAt: now}
-			c := idp.Credential{ID: id, ClientID: "aidp_c_" + id, AgentID: id, OrganizationID: "default", Status: idp.CredentialActive, CreatedAt: now}
+			c := idp.Credential{ID: id, ClientID: "aidp_c_" + id, AgentID: id, OrganizationID: "default", Status: idp.CredentialActive, Method: idp.MethodSecret, CreatedAt: now}
 			if err := tx.Agents.Insert(ctx, a); err != nil {
 				return err
 			}
 			if err := tx.Credentials.Insert(ctx, c); err != nil {
 				return err
 			}
-			asked[i] = store.Admission{ClientID: c.ClientID, AgentID: id, At: now}
+			asked[i] = store.Admission{ClientID: c.ClientID, AgentID: id, KeyID: "signer", At: now}
 		}
 		return nil
 	})

@@ -29,6 +29,7 @@ INSERT INTO keys (id, use, status, public, sealed, created_at, activated_at, ret
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
 
 func (t keys) Insert(ctx context.Context, k store.Key) error {
+	t.announce = true
 	_, err := t.exec(ctx, keyInsert, k.ID, k.Use, k.Status, k.Public, k.Sealed,
 		k.CreatedAt.UnixMilli(), optional(k.ActivatedAt), optional(k.RetiredAt))
 	return err
@@ -42,5 +43,6 @@ SET status = ?2,
 WHERE id = ?1`
 
 func (t keys) SetStatus(ctx context.Context, id string, status store.KeyStatus, at time.Time) error {
+	t.announce = true
 	return t.touch(ctx, keySetStatus, id, status, at.UnixMilli())
 }

@@ -11,7 +11,7 @@ type organizations struct{ *transaction }
 
 // organizationFields are the destinations of an organization's columns, in the order of every SELECT here.
 func organizationFields(o *idp.Organization) []any {
-	return []any{&o.ID, &o.Name, &o.Plan, moment{&o.CreatedAt}, moment{&o.UpdatedAt}, &o.Epoch, &o.Revision}
+	return []any{&o.ID, &o.Name, &o.Plan, seconds{&o.MaxCredentialAge}, moment{&o.CreatedAt}, moment{&o.UpdatedAt}, &o.Epoch, &o.Revision}
 }
 
 func scanOrganization(r row) (o idp.Organization, err error) {
@@ -20,7 +20,7 @@ func scanOrganization(r row) (o idp.Organization, err error) {
 }
 
 const organizationGet = `
-SELECT id, name, plan, created_at, updated_at, epoch, revision
+SELECT id, name, plan, max_credential_age, created_at, updated_at, epoch, revision
 FROM organizations
 WHERE id = ?1`
 
@@ -29,7 +29,7 @@ func (t organizations) Get(ctx context.Context, id string) (idp.Organization, er
 }
 
 const organizationPage = `
-SELECT id, name, plan, created_at, updated_at, epoch, revision
+SELECT id, name, plan, max_credential_age, created_at, updated_at, epoch, revision
 FROM organizations
 ORDER BY created_at DESC, id
 LIMIT ?1 OFFSET ?2`
@@ -46,25 +46,25 @@ func (t organizations) List(ctx context.Context, page store.Page) ([]idp.Organiz
 }
 
 const organizationInsert = `
-INSERT INTO organizations (id, name, plan, created_at, updated_at, epoch, revision)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`
+INSERT INTO organizations (id, name, plan, max_credential_age, created_at, updated_at, epoch, revision)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
 
 func (t organizations) Insert(ctx context.Context, o idp.Organization) error {
 	_, err := t.exec(ctx, organizationInsert,
-		o.ID, o.Name, o.Plan, o.CreatedAt.UnixMilli(), o.UpdatedAt.UnixMilli(), o.Epoch, o.Revision)
+		o.ID, o.Name, o.Plan, wholeSeconds(o.MaxCredentialAge), o.CreatedAt.UnixMilli(), o.UpdatedAt.UnixMilli(), o.Epoch, o.Revision)
 	return err
 }
 
 const organizationUpdate = `
 UPDATE organizations
-SET name = ?3, plan = ?4, updated_at = ?5, revision = revision + 1
+SET name = ?3, plan = ?4, max_credential_age = ?5, updated_at = ?6, revision = revision + 1
 WHERE id = ?1 AND revision = ?2`
 
 const organizationExists = `SELECT 1 FROM organizations WHERE id = ?1`
 
 func (t organizations) Update(ctx context.Context, o idp.Organization) error {
 	return t.swap(ctx, organizationUpdate,
-		[]any{o.ID, o.Revision, o.Name, o.Plan, o.UpdatedAt.UnixMilli()}, organizationExists, o.ID)
+		[]any{o.ID, o.Revision, o.Name, o.Plan, wholeSeconds(o.MaxCredentialAge), o.UpdatedAt.UnixMilli()}, organizationExists, o.ID)
 }
 
 const organizationRaiseEpoch = `UPDATE organizations SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch`

@@ -29,7 +29,7 @@ func (t revocations) Append(ctx context.Context, r idp.Revocation) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	t.revoking = true
+	t.announce = true
 	return seq, nil
 }
 

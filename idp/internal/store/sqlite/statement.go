@@ -152,6 +152,22 @@ func (m moment) Scan(value any) error {
 	return nil
 }
 
+// wholeSeconds is a duration column's value.
+func wholeSeconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// seconds scans whole seconds into a duration.
+type seconds struct{ d *time.Duration }
+
+// Scan implements sql.Scanner.
+func (s seconds) Scan(value any) error {
+	n, isNumber := value.(int64)
+	if !isNumber {
+		return fmt.Errorf("duration column holds %T", value)
+	}
+	*s.d = time.Duration(n) * time.Second
+	return nil
+}
+
 // held scans an OAuth scope into a set.
 type held struct{ set *capability.Set }
 

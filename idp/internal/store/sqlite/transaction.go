@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sentryagent/agentidp/idp/internal/failpoint"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
@@ -22,7 +23,7 @@ type transaction struct {
 	over     bool    // fn has returned
 	ended    bool    // committed or rolled back
 	broken   error   // SQLite gave the transaction up: whatever runs now would commit by itself
-	revoking bool    // a revocation was appended
+	announce bool    // a revocation was appended or a key changed: watchers are told
 }
 
 // tx is the transaction as its users see it.
@@ -37,6 +38,7 @@ func (t *transaction) tx() *store.Tx {
 		Revocations:   revocations{t},
 		Keys:          keys{t},
 		Idempotency:   idempotency{t},
+		Assertions:    assertions{t},
 		Sidecars:      sidecars{t},
 		Settings:      settings{t},
 		Savepoint:     t.savepoint,
@@ -79,7 +81,7 @@ func (s *Store) update(ctx context.Context, fn func(context.Context, *transactio
 	if err := t.commit(ctx); err != nil {
 		return err
 	}
-	if t.revoking {
+	if t.announce {
 		s.watchers.signal()
 	}
 	return nil
@@ -118,10 +120,10 @@ const commit = `COMMIT`
 
 // commit makes the transaction durable. Any error means: unknown whether it is.
 func (t *transaction) commit(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := failpoint.Error(failpoint.StoreCommit, ctx.Err()); err != nil {
 		return err
 	}
-	err := t.session.run(ctx, commit)
+	err := failpoint.Error(failpoint.StoreCommitted, t.session.run(ctx, commit))
 	if err == nil {
 		t.ended = true
 		t.health.suspect.Store(false)

@@ -16,7 +16,7 @@ import (
 func admission(o idp.Organization, a idp.Agent, c idp.Credential, at time.Time) store.Admission {
 	return store.Admission{
 		ClientID: c.ClientID, AgentID: a.ID, Rev: idp.Rev{Organization: o.Epoch, Agent: a.Epoch, Credential: c.Epoch},
-		CredentialVersion: c.Version, At: at, MonthlyLimit: 100,
+		CredentialVersion: c.Version, KeyID: signer, At: at, MonthlyLimit: 100,
 	}
 }
 
@@ -50,6 +50,7 @@ var admissionFacts = []fact{
 	}},
 	{"an empty batch is answered", func(t *testing.T, b Backend) { require.Empty(t, admit(t, b.DB)) }},
 	{"whatever moved since the gate refuses, and a refusal changes nothing", func(t *testing.T, b Backend) {
+		insertSigner(t, b.DB)
 		for name, move := range movesSinceTheGate {
 			t.Run(name, func(t *testing.T) {
 				o := organization("org-" + name)
@@ -74,6 +75,34 @@ var admissionFacts = []fact{
 		insertCredentials(t, b.DB, c)
 		require.Equal(t, []store.AdmissionResult{store.Admitted, store.GateChanged},
 			admit(t, b.DB, admission(o, a, c, noon.Add(-time.Millisecond)), admission(o, a, c, noon)))
+	}},
+	{"a secret past the organization's age refuses, another method does not", func(t *testing.T, b Backend) {
+		o, a, c := seed(t, b.DB)
+		keyed := credential(a, "keyed")
+		keyed.Method, keyed.Secret = idp.MethodPrivateKey, idp.SecretHash{}
+		insertCredentials(t, b.DB, keyed)
+		end := noon.Add(o.MaxCredentialAge)
+		require.Equal(t, []store.AdmissionResult{store.Admitted, store.GateChanged, store.Admitted},
+			admit(t, b.DB, admission(o, a, c, end.Add(-time.Millisecond)), admission(o, a, c, end), admission(o, a, keyed, end)))
+	}},
+	{"a key that is not active, or revoked by the feed, refuses", func(t *testing.T, b Backend) {
+		o, a, c := seed(t, b.DB)
+		asked := admission(o, a, c, noon)
+		unknown := asked
+		unknown.KeyID = "other"
+		require.Equal(t, []store.AdmissionResult{store.KeyChanged, store.Admitted, store.KeyChanged}, admit(t, b.DB, unknown, asked, unknown))
+		for _, status := range []store.KeyStatus{store.KeyNext, store.KeyRetired, store.KeyRevoked} {
+			update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.SetStatus(ctx, signer, status, noon) })
+			require.Equal(t, []store.AdmissionResult{store.KeyChanged}, admit(t, b.DB, asked), status)
+		}
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.SetStatus(ctx, signer, store.KeyActive, noon) })
+		require.Equal(t, []store.AdmissionResult{store.Admitted}, admit(t, b.DB, asked))
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Revocations.Append(ctx, idp.Revocation{Type: idp.RevokeKID, ID: signer, Reason: "test", At: noon})
+			return err
+		})
+		require.Equal(t, []store.AdmissionResult{store.KeyChanged}, admit(t, b.DB, asked))
+		require.Equal(t, int64(2), tokensUsed(t, b.DB, a.ID, noon))
 	}},
 	{"last use is written at most once a minute", func(t *testing.T, b Backend) {
 		o, a, c := seed(t, b.DB)
@@ -124,6 +153,7 @@ var admissionFacts = []fact{
 	{"a batch of 500 from 50 clients is admitted whole", func(t *testing.T, b Backend) {
 		o := organization("acme")
 		insertOrganizations(t, b.DB, o)
+		insertSigner(t, b.DB)
 		var batch []store.Admission
 		for i := range 50 {
 			a := agent("acme", fmt.Sprintf("agent-%d", i))

@@ -17,10 +17,12 @@ var credentialFacts = []fact{
 		want := credential(a, "full")
 		want.Previous = idp.SecretHash{Scheme: "bcrypt", Encoded: "$2a$10$old"}
 		want.PreviousUntil, want.ExpiresAt = zoned.Add(time.Hour), zoned.Add(2*time.Hour)
+		want.Method, want.SecretSetAt, want.WarnedFor = idp.MethodPrivateKey, zoned.Add(5*time.Hour), zoned.Add(6*time.Hour)
 		want.RevokedAt, want.LastUsedAt, want.Status = zoned.Add(3*time.Hour), zoned.Add(4*time.Hour), idp.CredentialRevoked
 		insertCredentials(t, b.DB, want)
 		want.PreviousUntil, want.ExpiresAt = noon.Add(time.Hour), noon.Add(2*time.Hour)
 		want.RevokedAt, want.LastUsedAt = noon.Add(3*time.Hour), noon.Add(4*time.Hour)
+		want.SecretSetAt, want.WarnedFor = noon.Add(5*time.Hour), noon.Add(6*time.Hour)
 		require.Equal(t, want, getCredential(t, b.DB, a.ID, "full"))
 		for _, key := range [][2]string{{"other", "full"}, {a.ID, "none"}, {"", "full"}} {
 			absent(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) (idp.Credential, error) {
@@ -70,8 +72,10 @@ var credentialFacts = []fact{
 		want.Status, want.Epoch = idp.CredentialRevoked, 9
 		want.Secret, want.Previous = idp.SecretHash{Scheme: "hmac-sha256", Encoded: "v1:x"}, before.Secret
 		want.PreviousUntil, want.ExpiresAt, want.RevokedAt = noon.Add(time.Hour), noon.Add(2*time.Hour), noon.Add(time.Minute)
+		want.SecretSetAt = noon.Add(time.Second)
 		changed := want
 		changed.ClientID, changed.AgentID, changed.CreatedAt, changed.LastUsedAt = "other", "other", noon.Add(time.Hour), noon
+		changed.Method, changed.WarnedFor = idp.MethodPrivateKey, noon
 		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, changed) })
 		want.Version = before.Version + 1
 		require.Equal(t, want, getCredential(t, b.DB, a.ID, before.ID))
@@ -103,6 +107,49 @@ var credentialFacts = []fact{
 				return tx.Credentials.Gate(ctx, unknown)
 			})
 		}
+	}},
+	{"expiring lists what ends soon, soonest first, until it was warned of", func(t *testing.T, b Backend) {
+		o, a, aging := seed(t, b.DB) // ages out at noon + 36 h
+		o.ID, o.MaxCredentialAge = "ageless", 0
+		insertOrganizations(t, b.DB, o)
+		ageless := agent(o.ID, "ageless")
+		suspended := agent(o.ID, "suspended")
+		suspended.Status = idp.Suspended
+		insertAgents(t, b.DB, ageless, suspended)
+		at := func(hours int) time.Time { return noon.Add(time.Duration(hours) * time.Hour) }
+		ending := func(a idp.Agent, id string, hours int) idp.Credential {
+			c := credential(a, id)
+			c.ExpiresAt = at(hours)
+			return c
+		}
+		sooner, later := ending(a, "sooner", 5), ending(a, "later", 40) // later ages out first, at 36
+		keyed := ending(a, "keyed", 37)
+		keyed.Method, keyed.Secret = idp.MethodPrivateKey, idp.SecretHash{}
+		plain, past, far, never := ending(ageless, "plain", 6), ending(ageless, "past", -1), ending(ageless, "far", 49), credential(ageless, "never")
+		revoked := ending(ageless, "revoked", 7)
+		revoked.Status = idp.CredentialRevoked
+		insertCredentials(t, b.DB, sooner, later, keyed, plain, past, far, never, revoked, ending(suspended, "of suspended", 8))
+		expiring := func(limit int) map[string]time.Time {
+			found := map[string]time.Time{}
+			order := read(t, b.DB, func(ctx context.Context, tx *store.Tx) ([]store.Expiring, error) {
+				return tx.Credentials.Expiring(ctx, noon, at(48), limit)
+			})
+			for i, e := range order {
+				found[e.Credential.ID] = e.End
+				require.False(t, i > 0 && e.End.Before(order[i-1].End), "in order")
+			}
+			return found
+		}
+		require.Equal(t, map[string]time.Time{"sooner": at(5), "plain": at(6), aging.ID: at(36), "later": at(36), "keyed": at(37)}, expiring(10))
+		require.Equal(t, map[string]time.Time{"sooner": at(5), "plain": at(6)}, expiring(2))
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Warned(ctx, sooner.ID, zoned.Add(5*time.Hour)) })
+		sooner.WarnedFor = at(5)
+		require.Equal(t, sooner, getCredential(t, b.DB, a.ID, sooner.ID))
+		require.NotContains(t, expiring(10), sooner.ID)
+		sooner.ExpiresAt = at(6)
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, sooner) })
+		require.Equal(t, at(6), expiring(10)[sooner.ID], "another end is warned of again")
+		refuse(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Warned(ctx, "none", noon) })
 	}},
 	{"the gate tells of revoked credentials and decommissioned agents too", func(t *testing.T, b Backend) {
 		_, a, c := seed(t, b.DB)

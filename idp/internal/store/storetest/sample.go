@@ -18,30 +18,42 @@ var noon = time.Date(2026, time.March, 14, 12, 0, 0, 589_000_000, time.UTC)
 var zoned = noon.Add(123_456).In(time.FixedZone("there", 5*3600+1800))
 
 func organization(id string) idp.Organization {
-	return idp.Organization{ID: id, Name: "Name of " + id, Plan: idp.PlanFree, CreatedAt: noon, UpdatedAt: noon, Epoch: 3, Revision: 7}
+	return idp.Organization{ID: id, Name: "Name of " + id, Plan: idp.PlanFree, MaxCredentialAge: 36 * time.Hour, CreatedAt: noon, UpdatedAt: noon, Epoch: 3, Revision: 7}
 }
 
 func agent(organizationID, id string) idp.Agent {
 	return idp.Agent{
 		ID: id, OrganizationID: organizationID, Email: id + "@example.com", Type: idp.TypeScreener, Version: "1.2.3",
 		Capabilities: capability.Set{"notes:read", "notes:write"}, Owner: "team", Environment: "production", Status: idp.Active,
-		Metadata: []byte(`{"k":"v"}`), CreatedAt: noon, UpdatedAt: noon, Epoch: 5, Revision: 1,
+		Metadata: []byte(`{"k":"v"}`), JWKS: []byte(`{"keys":[]}`), JWKSURI: "https://keys.example.com/jwks", CreatedAt: noon, UpdatedAt: noon, Epoch: 5, Revision: 1,
 	}
 }
 
 func credential(a idp.Agent, id string) idp.Credential {
 	return idp.Credential{
-		ID: id, ClientID: "aidp_c_" + id, AgentID: a.ID, OrganizationID: a.OrganizationID, Status: idp.CredentialActive,
-		Secret: idp.SecretHash{Scheme: "bcrypt", Encoded: "$2a$10$" + id}, Version: 1, Epoch: 2, CreatedAt: noon,
+		ID: id, ClientID: "aidp_c_" + id, AgentID: a.ID, OrganizationID: a.OrganizationID, Status: idp.CredentialActive, Method: idp.MethodSecret,
+		Secret: idp.SecretHash{Scheme: "bcrypt", Encoded: "$2a$10$" + id}, Version: 1, Epoch: 2, CreatedAt: noon, SecretSetAt: noon,
 	}
 }
 
-// seed inserts organization "acme" with agent "agent" and credential "credential".
+// signer is the active signing key that seed inserts.
+const signer = "signer"
+
+func insertSigner(t *testing.T, db store.DB) {
+	t.Helper()
+	update(t, db, func(ctx context.Context, tx *store.Tx) error {
+		return tx.Keys.Insert(ctx, store.Key{ID: signer, Use: store.UseToken, Status: store.KeyActive, Public: []byte{1}, Sealed: []byte{2}, CreatedAt: noon, ActivatedAt: noon})
+	})
+}
+
+// seed inserts organization "acme" with agent "agent" and credential
+// "credential", and an active signing key.
 func seed(t *testing.T, db store.DB) (idp.Organization, idp.Agent, idp.Credential) {
 	t.Helper()
 	o := organization("acme")
 	a := agent("acme", "agent")
 	c := credential(a, "credential")
+	insertSigner(t, db)
 	update(t, db, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.Organizations.Insert(ctx, o); err != nil {
 			return err

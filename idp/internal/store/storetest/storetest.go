@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"keys", keyFacts},
 		{"sidecars", sidecarFacts},
 		{"idempotency", idempotencyFacts},
+		{"assertions", assertionFacts},
 		{"settings", settingFacts},
 	} {
 		t.Run(group.name, func(t *testing.T) {
