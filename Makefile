@@ -11,7 +11,7 @@ FUZZTIME ?= 5s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-clients lint fmt cover fuzz bench build check long vuln clean
+.PHONY: help up demo test test-clients test-servers vault-server lint fmt cover fuzz bench build check long vuln clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,13 +28,18 @@ demo: build ## the whole story on free ports in a temporary folder, each step ch
 	$(GO) build -trimpath -o $(BIN)/ ./deploy/dev/cmd/...
 	$(BIN)/demo
 
-test: test-clients ## everything: unit, conformance, HTTP facts, raw-socket corpus, end-to-end; with the race detector and the coverage floor
-	CGO_ENABLED=1 $(GO) test -race -covermode=atomic -coverprofile=coverage.out -timeout 15m ./...
+test: test-clients test-servers ## everything: unit, conformance, HTTP facts, raw-socket corpus, end-to-end; with the race detector and the coverage floor
+	@rm -f faults.txt
+	AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt CGO_ENABLED=1 $(GO) test -race -covermode=atomic -coverprofile=coverage.out -timeout 15m ./... || { cat faults.txt 2>/dev/null; exit 1; }
+	@cat faults.txt
 	cd bench && CGO_ENABLED=1 $(GO) test -race -timeout 5m ./...
 	@$(MAKE) --no-print-directory cover
 
 test-clients: ## what the end-to-end test needs: Authlib from PyPI, openid-client from npm, in .cache/clients
 	./deploy/dev/clients/install
+
+test-servers: ## what the tests start themselves: PostgreSQL, PgBouncer, Redis, strace; apt-get when root
+	./.ci/servers
 
 cover: ## coverage of the last `make test` against the floor
 	@$(GO) tool cover -func=coverage.out | awk -v floor=$(COVERAGE_FLOOR) '/^total:/ { sub("%", "", $$3); printf "coverage: %s%% of statements (floor %d%%)\n", $$3, floor; exit ($$3 < floor) }'
@@ -53,14 +58,22 @@ fuzz: ## every fuzz target for FUZZTIME (default 5s) each
 vuln: ## known vulnerabilities in what is linked
 	$(GOVULN) ./...
 
+vault-server: .cache/bin/vault-devserver ## a real Vault for the tests of idp/internal/vault, which use a double without it (20 s; 6 min and 2.7 GB the first time)
+
+.cache/bin/vault-devserver: $(wildcard idp/internal/vault/vaulttest/devserver/*)
+	cd idp/internal/vault/vaulttest/devserver && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+
 bench: build ## the benchmark: figures and ratios in one interleaved run
 	cd bench && $(GO) run ./cmd/bench
 
 check: lint test ## what CI runs
 	@$(MAKE) --no-print-directory fuzz
 
-long: ## full fuzzing (10 minutes a target)
+long: test-servers ## every fault in full, then every fuzz target for 10 minutes
+	@rm -f faults.txt
+	AGENTIDP_FAULTS=full AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt $(GO) test -timeout 3h ./idp/internal/faults/ || { cat faults.txt; exit 1; }
+	@cat faults.txt
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
 
 clean: ## remove what was built
-	rm -rf $(BIN) .cache coverage.out
+	rm -rf $(BIN) .cache coverage.out faults.txt

@@ -57,9 +57,10 @@ func TestOperationsAreComplete(t *testing.T) {
 }
 
 // Objects that callers send or parse are closed, but for forms (RFC 6749
-// section 3.2: unknown parameters are ignored) and metadata (RFC 8414 section 3.2).
+// section 3.2: unknown parameters are ignored), metadata (RFC 8414 section 3.2)
+// and keys (RFC 7517 sections 4 and 5).
 func TestObjectsAreClosed(t *testing.T) {
-	open := []string{"TokenRequest", "TokenReference", "Metadata", "AgentMetadata"}
+	open := []string{"TokenRequest", "TokenReference", "Metadata", "AgentMetadata", "AgentKeys", "AgentKey"}
 	for name, schema := range load(t).Components.Schemas {
 		if !schema.Value.Type.Is("object") || slices.Contains(open, name) {
 			continue

@@ -51,8 +51,8 @@ func AdminHandler(opts AdminOptions) fasthttp.RequestHandler {
 				ctx.URI().SetPath("/debug/pprof") // the handler refuses the slash that the index's links need
 			}
 			pprofhandler.PprofHandler(ctx)
-			ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
-			ctx.Response.Header.Set("Cache-Control", "no-store")
+			ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+			SetSecurityHeaders(&ctx.Response.Header)
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (l *Listener) add(inner net.Conn) *conn {
 
 const tooManyBody = `{"code":"RATE_LIMITED","message":"too many connections from this address","details":{}}`
 
-var tooMany = []byte("HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nRetry-After: 1\r\n" +
+var tooMany = []byte("HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n" + securityLines() +
 	"Connection: close\r\nContent-Length: " + strconv.Itoa(len(tooManyBody)) + "\r\n\r\n" + tooManyBody)
 
 // refuse answers, if it can do so at once, and closes.

@@ -19,24 +19,6 @@ const (
 
 const realm = `realm="agentidp"`
 
-// securityHeaders go with every answer of an API.
-var securityHeaders = [...][2]string{
-	{"X-Content-Type-Options", "nosniff"},
-	{"Cache-Control", "no-store"},
-	{"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
-	{"Referrer-Policy", "no-referrer"},
-}
-
-// SetSecurityHeaders sets the security headers that the answer does not have
-// yet; a page or a cacheable document sets its own before.
-func SetSecurityHeaders(header *fasthttp.ResponseHeader) {
-	for _, h := range securityHeaders {
-		if len(header.Peek(h[0])) == 0 {
-			header.Set(h[0], h[1])
-		}
-	}
-}
-
 // WriteJSON answers with v as JSON and the security headers. A v that cannot be
 // encoded is a mistake in the program: 500.
 func WriteJSON(ctx *fasthttp.RequestCtx, status int, v any) {

@@ -175,9 +175,10 @@ func (e *edge) recover(ctx *fasthttp.RequestCtx) {
 // unparsed answers a request that could not be read to its end.
 func (e *edge) unparsed(ctx *fasthttp.RequestCtx, err error) {
 	refusal := classify(ctx, err)
-	if refusal == nil {
+	if refusal == nil || shakingHands(ctx.Conn()) {
 		// A connection that never sent a byte gets no answer: to a client that keeps
-		// it for later, the answer would look like that of its next request.
+		// it for later, the answer would look like that of its next request. One
+		// whose TLS handshake failed made no request at all.
 		if err := ctx.Conn().Close(); err != nil {
 			e.Log.Debug("closing a silent connection", "error", err)
 		}

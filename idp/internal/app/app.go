@@ -18,17 +18,22 @@ import (
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/failpoint"
 	"github.com/sentryagent/agentidp/idp/internal/grants"
 	"github.com/sentryagent/agentidp/idp/internal/httpapi"
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
+	"github.com/sentryagent/agentidp/idp/internal/jwksfetch"
 	"github.com/sentryagent/agentidp/idp/internal/ratelimit"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
-	"github.com/sentryagent/agentidp/idp/internal/store/sqlite"
+	"github.com/sentryagent/agentidp/idp/internal/vault"
+	"github.com/sentryagent/agentidp/idp/internal/volatile/redis"
 	"github.com/sentryagent/agentidp/policies"
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/obs"
 	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/shared/trace"
+	"github.com/sentryagent/agentidp/shared/trace/otlp"
 )
 
 // Options are what a process gives beside the settings; the zero value works.
@@ -54,8 +59,14 @@ type App struct {
 	cfg     Config
 	logger  *slog.Logger
 	notice  io.Writer
+	now     idp.Clock
 	metrics *metrics.Set
-	db      *sqlite.Store
+	db      *database
+	sealer  *issuer.Sealer
+	vault   *vault.Client // nil without Vault
+	shared  shared
+	redis   *redis.Client // nil without Redis
+	fetcher *jwksfetch.Fetcher
 	issuer  *issuer.Issuer
 	log     *auditlog.Log
 	clients *clientauth.Authenticator
@@ -64,6 +75,8 @@ type App struct {
 	policy  *policy.Holder
 	api     *httpapi.API
 	main    *httpx.Listener
+	tls     *httpx.TLS      // nil without a certificate
+	spans   *otlp.Exporter  // nil without a collector
 	admin   *httpx.Listener // nil on loopback: main serves metrics then
 }
 
@@ -78,7 +91,8 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if o.Notice == nil {
 		o.Notice = io.Discard
 	}
-	a := &App{cfg: cfg, logger: o.Logger, notice: o.Notice, metrics: metrics.NewSet()}
+	o.Now = failpoint.Clock(o.Now)
+	a := &App{cfg: cfg, logger: o.Logger, notice: o.Notice, now: o.Now, metrics: metrics.NewSet()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -100,11 +114,18 @@ func (a *App) listen() (err error) {
 	if a.cfg.Loopback() {
 		limits.MaxPerAddress = 0
 	}
+	if a.cfg.TLSCert != "" {
+		a.tls, err = httpx.OpenTLS(httpx.TLSOptions{CertFile: a.cfg.TLSCert, KeyFile: a.cfg.TLSKey, Now: a.now, Logger: a.logger, Metrics: a.metrics})
+		if err != nil {
+			return err
+		}
+		limits.TLS = a.tls.Config()
+	}
 	if a.main, err = httpx.Listen(a.cfg.Addr, limits); err != nil {
 		return fmt.Errorf("listen on addr: %w", err)
 	}
 	if a.cfg.Issuer == "" {
-		a.cfg.Issuer = "http://" + a.main.Addr().String()
+		a.cfg.Issuer = a.cfg.scheme() + a.main.Addr().String()
 	}
 	if !a.cfg.Loopback() {
 		if a.admin, err = httpx.Listen(a.cfg.AdminAddr, httpx.ListenOptions{}); err != nil {
@@ -114,19 +135,26 @@ func (a *App) listen() (err error) {
 	return nil
 }
 
+const exportLimit = 5 * time.Second // for the last spans at the end
+
 const maxPerAddress = 1024 // open connections of one client address
 
 // open opens what lies on disk.
 func (a *App) open(ctx context.Context, now idp.Clock) error {
-	sealer, db, err := openData(ctx, a.cfg)
+	var err error
+	if a.vault, err = openVault(ctx, a.cfg, a.logger, a.metrics, now); err != nil {
+		return err
+	}
+	sealer, db, err := openData(ctx, a.cfg, a.vault, a.logger)
 	if err != nil {
 		return err
 	}
-	a.db = db
+	a.db, a.sealer = db, sealer
 	if a.issuer, err = issuer.Open(ctx, db, sealer, now); err != nil {
 		return err
 	}
 	a.issuer.Instrument(a.metrics)
+	a.issuer.Follow(a.cfg.schedule())
 	origin, err := logOrigin(a.cfg.Issuer)
 	if err != nil {
 		return err
@@ -149,11 +177,11 @@ func logOrigin(issuer string) (string, error) {
 }
 
 // openData makes the folder on first use and opens the master key and the store.
-func openData(ctx context.Context, cfg Config) (*issuer.Sealer, *sqlite.Store, error) {
+func openData(ctx context.Context, cfg Config, keeper *vault.Client, logger *slog.Logger) (*issuer.Sealer, *database, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("data folder: %w", err)
 	}
-	master, err := issuer.LoadMasterKey(cfg.MasterKey, cfg.MasterKeyPath())
+	master, err := masterKey(ctx, cfg, keeper)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,7 +189,7 @@ func openData(ctx context.Context, cfg Config) (*issuer.Sealer, *sqlite.Store, e
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := sqlite.Open(ctx, cfg.StorePath())
+	db, err := openStore(ctx, cfg, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,17 +197,24 @@ func openData(ctx context.Context, cfg Config) (*issuer.Sealer, *sqlite.Store, e
 }
 
 func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
-	hasher, err := clientauth.NewBcrypt(a.cfg.BcryptCost)
+	hasher, others, err := a.cfg.hashers(ctx, a.vault, func(err error) { a.logger.WarnContext(ctx, "Vault does not answer yet", "error", err) })
 	if err != nil {
 		return err
 	}
-	a.clients, err = clientauth.New(clientauth.Options{DB: a.db, Hasher: hasher, Now: now, Metrics: a.metrics})
+	if err := a.share(ctx, now); err != nil {
+		return err
+	}
+	a.fetcher = jwksfetch.New(jwksfetch.Options{Allow: a.cfg.JWKSAllow, AllowHTTP: a.cfg.AllowHTTP, Now: now, Metrics: a.metrics})
+	a.clients, err = clientauth.New(clientauth.Options{
+		DB: a.db, Hasher: hasher, Others: others, Commit: clientauth.Commit(commitOf(a.log)), Now: now, Metrics: a.metrics, Logger: a.logger,
+		Issuer: a.cfg.Issuer, KeySource: a.fetcher,
+	})
 	if err != nil {
 		return err
 	}
-	a.reg = registry.New(registry.Options{DB: a.db, Log: a.log, Hasher: a.clients.Hasher(), Limits: a.cfg.limits(), Now: now})
+	a.reg = registry.New(registry.Options{DB: a.db, Log: a.log, Hasher: a.clients.Hasher(), Limits: a.cfg.limits(), Now: now, AllowHTTP: a.cfg.AllowHTTP, Metrics: a.metrics})
 	a.revoked, err = revocation.Open(ctx, revocation.Options{
-		DB: a.db, Log: a.log, Keys: a.issuer.Keys(), Signer: a.issuer, Issuer: a.cfg.Issuer, Now: now,
+		DB: a.db, Log: a.log, Keys: a.issuer.Keys(), Signer: a.issuer, Issuer: a.cfg.Issuer, Bus: a.shared, Now: now,
 	})
 	if err != nil {
 		return err
@@ -188,16 +223,27 @@ func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
 		return fmt.Errorf("policy: %w", err)
 	}
 	a.policyMetrics()
+	var export func(trace.Span)
+	if a.cfg.OTLPEndpoint != "" {
+		a.spans, err = otlp.Open(ctx, otlp.Options{
+			Endpoint: a.cfg.OTLPEndpoint, Service: "agentidp", Version: obs.ReadBuild().Version, Logger: a.logger, Metrics: a.metrics,
+		})
+		if err != nil {
+			return err
+		}
+		export = a.spans.Export
+	}
 	audiences := grants.Audiences{Issuer: a.cfg.Issuer, Default: a.cfg.DefaultResource, Allowed: a.cfg.Resources}
 	handler := grants.New(grants.Options{
-		Issuer: a.cfg.Issuer, TTL: a.cfg.TokenTTL, Limits: a.cfg.limits(), Authenticator: a.clients, Minter: a.issuer, Log: a.log,
+		Issuer: a.cfg.Issuer, TTL: a.cfg.TokenTTL, Limits: a.cfg.limits(), Authenticator: a.clients, Minter: a.issuer, Log: a.log, Quota: a.shared,
 		Grants: []grants.Grant{grants.ClientCredentials{Audiences: audiences}}, Now: now,
 	})
 	a.api = httpapi.New(httpapi.Options{
 		Issuer: a.cfg.Issuer, DB: a.db, Registry: a.reg, Revocation: a.revoked, Log: a.log, Grants: handler, Clients: a.clients,
-		Keys: a.issuer, Policy: a.policy, TrustedProxies: a.cfg.TrustedProxies, Checks: a.checks(),
+		Keys: a.issuer, JWKSMaxAge: a.cfg.JWKSMaxAge, Policy: a.policy, TrustedProxies: a.cfg.TrustedProxies, Checks: a.checks(),
+		CORSOrigins: a.cfg.CORSOrigins, Sampler: trace.Sampler(a.cfg.TraceRatio), Export: export,
 		ServeMetrics: a.admin == nil, Metrics: a.metrics, Logger: a.logger, Version: obs.ReadBuild().String(), Now: now,
-		Limiter: ratelimit.New(ratelimit.Options{Limit: a.cfg.LimitsRequestsPerMinute, Now: now}),
+		Limiter: ratelimit.New(ratelimit.Options{Limit: a.cfg.LimitsRequestsPerMinute, Limiter: a.shared, Now: now}),
 	})
 	return nil
 }
@@ -221,12 +267,19 @@ func (a *App) policyMetrics() {
 
 // checks are what /health asks.
 func (a *App) checks() []httpapi.Check {
-	return []httpapi.Check{
-		{Name: "store", Critical: true, Backend: "sqlite", Run: a.db.Ping},
+	checks := []httpapi.Check{
+		{Name: "store", Critical: true, Backend: a.db.backend, Run: a.db.Ping},
 		{Name: "audit", Critical: true, Run: a.log.Ready},
 		{Name: "signingKey", Critical: true, Backend: a.issuer.Backend(), Run: func(context.Context) error { return a.issuer.Ready() }},
 		{Name: "policy", Run: func(context.Context) error { return a.policy.Status().LastError }},
 	}
+	if a.vault != nil {
+		checks = append(checks, httpapi.Check{Name: "vault", Run: a.vault.Ready})
+	}
+	if a.redis != nil {
+		checks = append(checks, httpapi.Check{Name: "redis", Backend: "redis", Run: a.redis.Ready})
+	}
+	return checks
 }
 
 // Issuer is the issuer in effect.
@@ -243,10 +296,13 @@ func (a *App) AdminAddr() net.Addr {
 	return a.admin.Addr()
 }
 
-// Reload reads the policy again. It takes force once its event is durable. When
+// Reload reads the certificate and the policy again. The policy takes force once its event is durable. When
 // it does not compile, fails its tests or cannot be audited, the old one stays,
 // which the log, a gauge and /health say.
 func (a *App) Reload(ctx context.Context) {
+	if a.tls != nil {
+		_ = a.tls.Reload(ctx) // logged and counted there; the old certificate stays
+	}
 	err := a.policy.ReloadAfter(ctx, a.policyFolder(), func(revision string) error {
 		return a.log.Append(ctx, idp.Event{
 			OrganizationID: idp.OperatorOrganization, Action: idp.ActionPolicyReloaded, Outcome: idp.Success,
@@ -270,13 +326,33 @@ func (a *App) Close() error {
 			}
 		}
 	}
+	if a.spans != nil {
+		limited, cancel := context.WithTimeout(context.Background(), exportLimit)
+		defer cancel()
+		if err := a.spans.Close(limited); err != nil { // spans are no reason to end with a failure
+			a.logger.Warn("spans not exported", "error", err)
+		}
+		a.spans = nil
+	}
 	if a.clients != nil {
 		a.clients.Close()
 		a.clients = nil
 	}
+	if a.fetcher != nil {
+		a.fetcher.Close()
+		a.fetcher = nil
+	}
+	if a.redis != nil {
+		errs = append(errs, a.redis.Close())
+		a.redis = nil
+	}
 	if a.db != nil {
 		errs = append(errs, a.db.Close())
 		a.db = nil
+	}
+	if a.vault != nil {
+		a.vault.Close()
+		a.vault = nil
 	}
 	return errors.Join(errs...)
 }

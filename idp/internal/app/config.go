@@ -16,8 +16,12 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/httpapi"
+	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/shared/config"
+	"github.com/sentryagent/agentidp/shared/trace/otlp"
 )
 
 // Config is every setting of the IdP. The zero value is not usable; start from Default.
@@ -26,12 +30,32 @@ type Config struct {
 	AdminAddr string `config:"ADMIN_ADDR" usage:"address of /metrics and /debug/pprof when ADDR is not loopback; on loopback ADDR serves them"`
 	DataDir   string `config:"DATA_DIR" usage:"folder of the store, the master key and the first administrator's credential"`
 	Issuer    string `config:"ISSUER" usage:"public URL of the IdP, the iss of every token; default http://ADDR on loopback, required elsewhere"`
+	TLSCert   string `config:"TLS_CERT" usage:"PEM certificate chain of ADDR, with TLS_KEY; read again on SIGHUP and within 30s of a change; default: plain HTTP"`
+	TLSKey    string `config:"TLS_KEY" usage:"PEM key of TLS_CERT"`
 	AllowHTTP bool   `config:"ALLOW_HTTP" usage:"allow an http issuer off loopback"`
 
 	BootstrapClientID     string `config:"BOOTSTRAP_CLIENT_ID" usage:"client id of the first administrator; default: made up"`
 	BootstrapClientSecret string `config:"BOOTSTRAP_CLIENT_SECRET" secret:"true" usage:"its secret, 32 to 64 characters; default: made up and written to DATA_DIR/admin.json"`
 	MasterKey             string `config:"MASTER_KEY" secret:"true" usage:"32 bytes in hex or base64 that encrypt the signing keys; default: DATA_DIR/master.key, made on first start"`
-	BcryptCost            int    `config:"BCRYPT_COST" usage:"bcrypt cost of new secrets, 10 to 15"`
+
+	SecretScheme string `config:"SECRET_SCHEME" usage:"how client secrets rest: bcrypt, hmac-sha256 (with PEPPER) or vault; rows move to it on their next use; default: vault with VAULT_ADDR, hmac-sha256 with PEPPER, else bcrypt"`
+	Pepper       string `config:"PEPPER" secret:"true" usage:"peppers of hmac-sha256 as version:base64,version:base64, 32 bytes or more each; the highest version hashes, all verify"`
+	BcryptCost   int    `config:"BCRYPT_COST" usage:"bcrypt cost of new secrets, 10 to 15; 0, with another scheme: no bcrypt rows are left"`
+
+	VaultAddr           string `env:"VAULT_ADDR" usage:"Vault, for client secrets and, with VAULT_MASTER_KEY, the master key"`
+	VaultToken          string `env:"VAULT_TOKEN" secret:"true" usage:"token for Vault; or log in by role"`
+	VaultNamespace      string `env:"VAULT_NAMESPACE" usage:"namespace of Vault"`
+	VaultCACert         string `env:"VAULT_CACERT" usage:"PEM file of the authorities that Vault's certificate must descend from; default: the system's"`
+	VaultMount          string `env:"VAULT_MOUNT" usage:"mount of the KV version 2 engine; default secret"`
+	VaultRoleID         string `config:"VAULT_ROLE_ID" usage:"role id of an AppRole login"`
+	VaultSecretID       string `config:"VAULT_SECRET_ID" secret:"true" usage:"its secret id"`
+	VaultKubernetesRole string `config:"VAULT_KUBERNETES_ROLE" usage:"role of a login with the pod's service account"`
+	VaultMasterKey      string `config:"VAULT_MASTER_KEY" usage:"where the master key is: kv, kept in Vault; transit, wrapped by Vault's transit key agentidp, as MASTER_KEY or in DATA_DIR; default: not in Vault"`
+
+	RedisURL string `env:"REDIS_URL" secret:"true" usage:"Redis 7 or later that replicas share rate limits and signals through: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; default: each replica on its own"`
+
+	KeyRotation time.Duration `config:"KEY_ROTATION" usage:"how long a signing key signs before the next takes over; 0: until it is told to"`
+	JWKSMaxAge  time.Duration `config:"JWKS_MAX_AGE" usage:"how long verifiers may keep the key set, 1s to 3600s; the next key is published for twice as long before it signs"`
 
 	TokenTTL        time.Duration `config:"TOKEN_TTL" usage:"lifetime of access tokens, 60s to 3600s"`
 	DefaultResource string        `config:"DEFAULT_RESOURCE" usage:"audience of tokens asked for without a resource; default: the issuer, good for the management API only"`
@@ -42,30 +66,45 @@ type Config struct {
 	LimitsRequestsPerMinute int `config:"LIMITS_REQUESTS_PER_MINUTE" usage:"requests of a client address a minute over /api/v1; 0: no limit"`
 
 	TrustedProxies []netip.Prefix `config:"TRUSTED_PROXIES" usage:"proxies whose X-Forwarded-For and X-Request-Id count"`
+	JWKSAllow      []netip.Prefix `config:"JWKS_ALLOW" usage:"private or special addresses that an agent's jwksUri may be fetched from all the same; default: none"`
 	PolicyDir      string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide on the management API; default: built in. SIGHUP reloads it"`
+	CORSOrigins    []string       `config:"CORS_ORIGINS" usage:"origins whose pages may call: https://host[:port], or http on loopback; default: none"`
 	LogLevel       string         `config:"LOG_LEVEL" usage:"debug, info, warn or error"`
 	LogFormat      string         `config:"LOG_FORMAT" usage:"json or text"`
+	DrainDelay     time.Duration  `config:"DRAIN_DELAY" usage:"how long /health says 503 at shutdown while requests are still served; off loopback"`
 	DrainTimeout   time.Duration  `config:"DRAIN_TIMEOUT" usage:"how long requests in flight may take at shutdown"`
 
-	DatabaseURL string `env:"DATABASE_URL" secret:"true" usage:"PostgreSQL; not in this version: must be empty"`
+	OTLPEndpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" usage:"OpenTelemetry collector (OTLP over HTTP) that gets a span of each sampled request; default: none"`
+	TraceRatio   float64 `env:"OTEL_TRACES_SAMPLER_ARG" usage:"share of the traces begun here that are sampled, 0 to 1; callers' traces as they say"`
+
+	DatabaseURL       string `env:"DATABASE_URL" secret:"true" usage:"PostgreSQL 14 or later, as postgres://user:password@host/database; default: SQLite in DATA_DIR"`
+	DatabaseDirectURL string `env:"DATABASE_DIRECT_URL" secret:"true" usage:"the same database past a connection pooler, for LISTEN and migrations; only where DATABASE_URL leads through one"`
+	Migrate           bool   `config:"MIGRATE" usage:"bring the database schema up to date at start; false: refuse to start on an older one"`
 }
 
 // Default is the embedded configuration: everything on loopback, nothing required.
 func Default() Config {
 	return Config{
 		Addr: "127.0.0.1:8080", AdminAddr: "127.0.0.1:8083", DataDir: "./data",
-		BcryptCost: bcrypt.DefaultCost, TokenTTL: time.Hour,
+		BcryptCost: bcrypt.DefaultCost, TokenTTL: time.Hour, KeyRotation: 30 * 24 * time.Hour, JWKSMaxAge: 5 * time.Minute,
 		LimitsAgents: idp.FreeLimits.Agents, LimitsTokensPerMonth: idp.FreeLimits.TokensPerMonth, LimitsRequestsPerMinute: idp.FreeLimits.RequestsPerMinute,
-		LogLevel: "info", LogFormat: "json", DrainTimeout: 10 * time.Second,
+		TraceRatio: 1, LogLevel: "info", LogFormat: "json", DrainDelay: 5 * time.Second, DrainTimeout: 10 * time.Second, Migrate: true,
 	}
 }
 
 // IssuerURL is the issuer: as set, or the loopback address.
 func (c *Config) IssuerURL() string {
 	if c.Issuer == "" {
-		return "http://" + c.Addr
+		return c.scheme() + c.Addr
 	}
 	return c.Issuer
+}
+
+func (c *Config) scheme() string {
+	if c.TLSCert != "" {
+		return "https://"
+	}
+	return "http://"
 }
 
 // Loopback reports whether the API listens on loopback only.
@@ -80,6 +119,12 @@ func (c *Config) Loopback() bool {
 
 func (c *Config) limits() idp.Limits {
 	return idp.Limits{Agents: c.LimitsAgents, TokensPerMonth: c.LimitsTokensPerMonth, RequestsPerMinute: c.LimitsRequestsPerMinute, Credentials: idp.FreeLimits.Credentials}
+}
+
+// schedule publishes the next key for twice as long as verifiers keep the key
+// set, so that each of them has it before it signs.
+func (c *Config) schedule() issuer.Schedule {
+	return issuer.Schedule{Period: c.KeyRotation, Ahead: 2 * c.JWKSMaxAge}
 }
 
 func (c *Config) bootstrap() registry.BootstrapInput {
@@ -115,8 +160,11 @@ func (c *Config) Validate() []config.Problem {
 	if err := c.bootstrap().Check(); err != nil {
 		demand(false, "bootstrap_client_id", "%v", err)
 	}
-	demand(c.BcryptCost >= 10 && c.BcryptCost <= 15, "bcrypt_cost", "must be from 10 to 15")
+	demand(c.BcryptCost >= 10 && c.BcryptCost <= 15 || c.BcryptCost == 0 && c.secretScheme() != clientauth.SchemeBcrypt, "bcrypt_cost", "must be from 10 to 15")
+	problems = append(problems, c.secretProblems()...)
 	demand(c.TokenTTL >= time.Minute && c.TokenTTL <= time.Hour && c.TokenTTL%time.Second == 0, "token_ttl", "must be whole seconds from 60s to 3600s")
+	demand(c.JWKSMaxAge >= time.Second && c.JWKSMaxAge <= time.Hour && c.JWKSMaxAge%time.Second == 0, "jwks_max_age", "must be whole seconds from 1s to 3600s")
+	demand(c.KeyRotation == 0 || c.KeyRotation >= c.schedule().Ahead, "key_rotation", "must be 0, or at least twice jwks_max_age")
 	demand(c.DefaultResource == "" || validResource(c.DefaultResource), "default_resource", "must be an absolute URI without a fragment")
 	for i, resource := range c.Resources {
 		demand(validResource(resource), fmt.Sprintf("resources[%d]", i), "must be an absolute URI without a fragment")
@@ -127,8 +175,24 @@ func (c *Config) Validate() []config.Problem {
 	demand(c.LimitsRequestsPerMinute >= 0, "limits_requests_per_minute", "must not be negative")
 	demand(slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "log_level", "must be debug, info, warn or error")
 	demand(slices.Contains([]string{"json", "text"}, c.LogFormat), "log_format", "must be json or text")
+	demand((c.TLSCert == "") == (c.TLSKey == ""), "tls_cert", "must be set together with tls_key")
+	demand(c.TLSCert == "" || strings.HasPrefix(c.IssuerURL(), "https://"), "issuer", "must be https with tls_cert")
+	for i, origin := range c.CORSOrigins {
+		if err := httpapi.CheckOrigin(origin); err != nil {
+			demand(false, fmt.Sprintf("cors_origins[%d]", i), "%v", err)
+		}
+	}
+	if c.OTLPEndpoint != "" {
+		if err := otlp.CheckEndpoint(c.OTLPEndpoint); err != nil {
+			demand(false, "otel_exporter_otlp_endpoint", "%v", err)
+		}
+	}
+	demand(c.TraceRatio >= 0 && c.TraceRatio <= 1, "otel_traces_sampler_arg", "must be from 0 to 1")
+	demand(c.DrainDelay >= 0 && c.DrainDelay <= 5*time.Minute, "drain_delay", "must be from 0s to 5m")
 	demand(c.DrainTimeout >= 0 && c.DrainTimeout <= 5*time.Minute, "drain_timeout", "must be from 0s to 5m")
-	demand(c.DatabaseURL == "", "database_url", "PostgreSQL is not in this version: unset it to use the embedded store in data_dir")
+	demand(c.DatabaseURL == "" || postgresURL(c.DatabaseURL), "database_url", "must be a postgres:// URL")
+	demand(c.DatabaseDirectURL == "" || postgresURL(c.DatabaseDirectURL), "database_direct_url", "must be a postgres:// URL")
+	demand(c.DatabaseDirectURL == "" || c.DatabaseURL != "", "database_direct_url", "is of no use without database_url")
 	if c.PolicyDir != "" {
 		info, err := os.Stat(c.PolicyDir)
 		demand(err == nil && info.IsDir(), "policy_dir", "must be a folder that can be read")
@@ -150,6 +214,11 @@ func (c *Config) issuerProblems() []config.Problem {
 		return []config.Problem{{Key: "issuer", Text: "must be https off loopback, unless allow_http is true"}}
 	}
 	return nil
+}
+
+func postgresURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql")
 }
 
 func validAddr(addr string) bool {

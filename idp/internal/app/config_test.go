@@ -3,6 +3,7 @@ package app_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,11 +29,15 @@ func TestEveryProblemIsNamedAtOnce(t *testing.T) {
 		"AGENTIDP_ADDR=nonsense", "AGENTIDP_ADMIN_ADDR=x", "AGENTIDP_BOOTSTRAP_CLIENT_ID=short", "AGENTIDP_BCRYPT_COST=4", "AGENTIDP_TOKEN_TTL=10s",
 		"AGENTIDP_DEFAULT_RESOURCE=relative", "AGENTIDP_RESOURCES=https://a,b#c", "AGENTIDP_LIMITS_AGENTS=-1", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=-1",
 		"AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=-1", "AGENTIDP_LOG_LEVEL=loud", "AGENTIDP_LOG_FORMAT=xml", "AGENTIDP_DRAIN_TIMEOUT=1h",
-		"AGENTIDP_POLICY_DIR=/nowhere", "DATABASE_URL=postgres://u:hunter2@db/x", "AGENTIDP_BOOTSTRAP_CLIENT_SECRET=hunter2",
+		"AGENTIDP_POLICY_DIR=/nowhere", "DATABASE_URL=mysql://u:hunter2@db/x", "DATABASE_DIRECT_URL=db", "AGENTIDP_TLS_CERT=x", "AGENTIDP_CORS_ORIGINS=*",
+		"AGENTIDP_JWKS_MAX_AGE=2h", "AGENTIDP_KEY_ROTATION=1s", "AGENTIDP_DRAIN_DELAY=1h", "AGENTIDP_SECRET_SCHEME=rot13", "AGENTIDP_PEPPER=hunter2",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=x", "OTEL_TRACES_SAMPLER_ARG=2", "VAULT_TOKEN=hunter2", "AGENTIDP_VAULT_MASTER_KEY=kv", "AGENTIDP_BOOTSTRAP_CLIENT_SECRET=hunter2",
 	)
 	for _, key := range []string{
 		"addr", "admin_addr", "issuer", "bootstrap_client_id", "bcrypt_cost", "token_ttl", "default_resource", "resources[1]",
 		"limits_agents", "limits_tokens_per_month", "limits_requests_per_minute", "log_level", "log_format", "drain_timeout", "policy_dir", "database_url",
+		"database_direct_url", "tls_cert", "cors_origins[0]", "jwks_max_age", "key_rotation", "drain_delay", "secret_scheme", "pepper",
+		"otel_exporter_otlp_endpoint", "otel_traces_sampler_arg", "vault_token", "vault_master_key",
 	} {
 		require.ErrorContains(t, err, key)
 	}
@@ -70,4 +75,32 @@ func TestPathsLieInTheDataFolder(t *testing.T) {
 	require.NotEqual(t, cfg.StorePath(), cfg.MasterKeyPath())
 	_, err = os.Stat("/var/lib/agentidp")
 	require.Error(t, err, "checking makes nothing")
+}
+
+func TestTheSchemeOfSecretsFollowsFromWhatIsSet(t *testing.T) {
+	pepper := "AGENTIDP_PEPPER=1:" + strings.Repeat("QUFB", 11)
+	vault := []string{"VAULT_ADDR=https://vault.example.com", "VAULT_TOKEN=t"}
+	for _, row := range []struct {
+		environ []string
+		good    bool
+	}{
+		{[]string{pepper}, true},
+		{[]string{"AGENTIDP_SECRET_SCHEME=hmac-sha256"}, false},
+		{[]string{"AGENTIDP_SECRET_SCHEME=vault"}, false},
+		{[]string{"AGENTIDP_BCRYPT_COST=0"}, false},
+		{[]string{"AGENTIDP_BCRYPT_COST=0", pepper}, true},
+		{vault, true},
+		{vault[:1], false},
+		{append(vault, "AGENTIDP_VAULT_ROLE_ID=r", "AGENTIDP_VAULT_SECRET_ID=s"), false},
+		{[]string{vault[0], "AGENTIDP_VAULT_ROLE_ID=r", "AGENTIDP_VAULT_SECRET_ID=s"}, true},
+		{[]string{vault[0], "AGENTIDP_VAULT_ROLE_ID=r"}, false},
+		{[]string{vault[0], "AGENTIDP_VAULT_KUBERNETES_ROLE=r", "AGENTIDP_VAULT_MASTER_KEY=transit"}, true},
+		{append(vault, "AGENTIDP_VAULT_MASTER_KEY=safe"), false},
+		{append(vault, "AGENTIDP_VAULT_MASTER_KEY=kv", "AGENTIDP_MASTER_KEY=x"), false},
+		{[]string{"VAULT_ADDR=http://vault.example.com", "VAULT_TOKEN=t"}, false},
+		{[]string{"VAULT_ADDR=http://127.0.0.1:8200", "VAULT_TOKEN=t"}, true},
+	} {
+		_, err := load(row.environ...)
+		require.Equal(t, row.good, err == nil, "%v: %v", row.environ, err)
+	}
 }

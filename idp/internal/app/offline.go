@@ -8,33 +8,42 @@ import (
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
-	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/store"
-	"github.com/sentryagent/agentidp/idp/internal/store/sqlite"
+	"github.com/sentryagent/agentidp/idp/internal/vault"
 )
 
-// Offline is the data folder opened without a server, by a command. While it
-// is open no IdP can run on the folder.
+// Offline is the store opened without a server, by a command. While a data
+// folder is open no IdP can run on it; beside PostgreSQL replicas may.
 type Offline struct {
 	cfg    Config
 	sealer *issuer.Sealer
-	db     *sqlite.Store
+	db     *database
+	vault  *vault.Client // nil without Vault
 }
 
 // OpenOffline opens the data folder, and makes it when it is new: a key can be
 // imported before the first start.
 func OpenOffline(ctx context.Context, cfg Config) (*Offline, error) {
-	sealer, db, err := openData(ctx, cfg)
+	cfg.Migrate = false // a command must not change the schema under running replicas
+	keeper, err := openVault(ctx, cfg, slog.Default(), nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &Offline{cfg: cfg, sealer: sealer, db: db}, nil
+	sealer, db, err := openData(ctx, cfg, keeper, slog.Default())
+	if err != nil {
+		closeVault(keeper)
+		return nil, err
+	}
+	return &Offline{cfg: cfg, sealer: sealer, db: db, vault: keeper}, nil
 }
 
-// Close lets go of the folder.
-func (o *Offline) Close() error { return o.db.Close() }
+// Close lets go of the store.
+func (o *Offline) Close() error {
+	closeVault(o.vault)
+	return o.db.Close()
+}
 
 // Keys lists the signing keys, oldest first.
 func (o *Offline) Keys(ctx context.Context) (keys []store.Key, err error) {
@@ -61,7 +70,7 @@ func (o *Offline) ImportKey(ctx context.Context, pem []byte) (kid string, err er
 // ResetAdministrator gives the operator a new way in and writes admin.json.
 func (o *Offline) ResetAdministrator(ctx context.Context) (result *registry.BootstrapResult, err error) {
 	err = o.logged(ctx, func(log *auditlog.Log) error {
-		hasher, err := clientauth.NewBcrypt(o.cfg.BcryptCost)
+		hasher, _, err := o.cfg.hashers(ctx, o.vault, func(error) {}) // one that cannot hash says so itself
 		if err != nil {
 			return err
 		}
@@ -103,4 +112,19 @@ func commitOf(log *auditlog.Log) issuer.Commit {
 	return func(ctx context.Context, change func(context.Context, *store.Tx) ([]idp.Event, error)) error {
 		return log.Commit(ctx, change)
 	}
+}
+
+// ImportCredentials opens the store and brings in credentials that another
+// system made; see registry.Service.ImportCredentials.
+func ImportCredentials(ctx context.Context, cfg Config, lines []registry.ImportLine, onlyCheck bool) (report registry.ImportReport, err error) {
+	o, err := OpenOffline(ctx, cfg)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	err = o.logged(ctx, func(log *auditlog.Log) error {
+		report, err = registry.New(registry.Options{DB: o.db, Log: log, Limits: cfg.limits()}).ImportCredentials(ctx, lines, onlyCheck)
+		return err
+	})
+	return report, err
 }

@@ -9,14 +9,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/idp/internal/httpapi"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
+	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/shared/durable"
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/obs"
 )
@@ -24,6 +24,8 @@ import (
 const (
 	pruneEvery = time.Minute
 	pruneLimit = 10 * time.Second
+	warnEvery  = 5 * time.Minute
+	warnLimit  = time.Minute
 )
 
 // errStoreFailed ends the process: after a failed write nobody knows what is on
@@ -84,22 +86,13 @@ func printOnce(w io.Writer, r *registry.BootstrapResult) error {
 }
 
 // writeAdmin writes the credential, mode 0600, whole or not at all.
-func writeAdmin(path string, r *registry.BootstrapResult) (err error) {
+func writeAdmin(path string, r *registry.BootstrapResult) error {
 	content, err := json.Marshal(map[string]string{"clientId": r.Credential.Credential.ClientID, "clientSecret": r.Credential.ClientSecret})
 	if err != nil {
 		return fmt.Errorf("administrator's credential: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".admin.json.*") // made with mode 0600
-	if err != nil {
+	if err := durable.WriteFile(path, append(content, '\n')); err != nil {
 		return fmt.Errorf("administrator's credential: %w", err)
-	}
-	_, err = temporary.Write(append(content, '\n'))
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("administrator's credential: %w", err), os.Remove(temporary.Name()))
 	}
 	return nil
 }
@@ -113,16 +106,24 @@ func (a *App) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 			return err
 		}
 	}
-	server := httpx.NewServer(httpx.Options{Handler: a.handler(), Log: a.logger, Limit: a.api.Limit, Refuse: a.api.Refuse})
-	tasks.run(end(func() error { return httpx.Serve(ctx, server, a.main, a.cfg.DrainTimeout) }))
+	server := httpx.NewServer(httpx.Options{Handler: a.handler(), Log: a.logger, Limit: a.api.Limit, Refuse: a.api.Refuse, ReduceMemory: true})
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	tasks.run(end(func() error { return httpx.Serve(serving, server, a.main, a.cfg.DrainTimeout) }))
 	if a.admin != nil {
 		admin := httpx.NewServer(httpx.Options{Handler: a.adminHandler(), Log: a.logger})
-		tasks.run(end(func() error { return httpx.Serve(ctx, admin, a.admin, a.cfg.DrainTimeout) }))
+		tasks.run(end(func() error { return httpx.Serve(serving, admin, a.admin, a.cfg.DrainTimeout) }))
 	}
 	tasks.run(func() error { a.prune(ctx); return nil })
+	tasks.run(func() error { a.follow(ctx); return nil })
+	if a.tls != nil {
+		tasks.run(func() error { a.tls.Run(ctx); return nil })
+	}
+	tasks.run(func() error { a.rotate(ctx); return nil })
+	tasks.run(func() error { a.warn(ctx); return nil })
 	tasks.run(func() error {
 		select {
-		case <-a.db.Failed():
+		case <-a.db.failed:
 			cancel(errStoreFailed)
 			return errStoreFailed
 		case <-ctx.Done():
@@ -130,11 +131,26 @@ func (a *App) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 		}
 	})
 	a.logger.InfoContext(ctx, "serving", "issuer", a.cfg.Issuer, "addr", a.main.Addr().String(), "dataDir", a.cfg.DataDir,
-		"signing", a.issuer.Backend(), "policy", a.policy.Status().Revision, "version", obs.ReadBuild().String(), "store", slog.GroupValue(a.db.Pragmas()...))
+		"signing", a.issuer.Backend(), "policy", a.policy.Status().Revision, "version", obs.ReadBuild().String(), "backend", a.db.backend, "store", slog.GroupValue(a.db.settings...))
 	<-ctx.Done()
 	a.logger.InfoContext(context.WithoutCancel(ctx), "stopping", "cause", context.Cause(ctx))
+	if errors.Is(context.Cause(ctx), context.Canceled) { // we were asked to end, and can serve on
+		a.drain(context.WithoutCancel(ctx))
+	}
 	a.api.Stop()
+	stopServing()
 	return tasks.wait()
+}
+
+// drain gives whoever balances load the time to see that this replica ends.
+// Nobody does on loopback.
+func (a *App) drain(ctx context.Context) {
+	if a.cfg.Loopback() || a.cfg.DrainDelay == 0 {
+		return
+	}
+	a.api.Drain()
+	a.logger.InfoContext(ctx, "draining", "for", a.cfg.DrainDelay)
+	time.Sleep(a.cfg.DrainDelay)
 }
 
 // handler is the API's. On loopback /debug/pprof is there too; off it, on the admin address only.
@@ -168,6 +184,59 @@ func (a *App) adminHandler() fasthttp.RequestHandler {
 
 func (a *App) writeMetrics(w io.Writer) { obs.WritePrometheus(w, a.metrics) }
 
+// follow reads the keys again whenever any replica changed one, and passes the
+// news on to replicas whose store has to be asked for it.
+func (a *App) follow(ctx context.Context) {
+	changed, stop := a.db.Watch()
+	defer stop()
+	for {
+		select {
+		case <-changed:
+			a.shared.Publish(ctx, revocation.Topic)
+			if err := a.issuer.Reload(ctx); err != nil && ctx.Err() == nil {
+				a.logger.WarnContext(ctx, "signing keys not read again", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// rotate lets signing keys take their turns. It looks often enough to keep the
+// schedule to a tenth of what verifiers are given.
+func (a *App) rotate(ctx context.Context) {
+	ticker := time.NewTicker(min(a.cfg.schedule().Ahead/10, pruneEvery))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := a.issuer.Turn(ctx, commitOf(a.log)); err != nil && ctx.Err() == nil {
+				a.logger.WarnContext(ctx, "signing keys did not take their turn", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// warn announces credentials that end soon.
+func (a *App) warn(ctx context.Context) {
+	ticker := time.NewTicker(warnEvery)
+	defer ticker.Stop()
+	for {
+		limited, cancel := context.WithTimeout(ctx, warnLimit)
+		if err := a.reg.WarnExpiring(limited); err != nil && ctx.Err() == nil {
+			a.logger.WarnContext(ctx, "credentials that end soon", "error", err)
+		}
+		cancel()
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // prune forgets, now and then, what nothing can ask for any more.
 func (a *App) prune(ctx context.Context) {
 	ticker := time.NewTicker(pruneEvery)
@@ -185,11 +254,15 @@ func (a *App) prune(ctx context.Context) {
 func (a *App) pruneOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pruneLimit)
 	defer cancel()
-	for name, task := range map[string]func(context.Context) error{
-		"idempotency": a.reg.Prune, "revocations": a.revoked.Prune, "keys": a.issuer.Reload,
-	} {
+	tasks := map[string]func(context.Context) error{
+		"assertions": a.clients.Prune, "idempotency": a.reg.Prune, "revocations": a.revoked.Prune, "keys": a.issuer.Reload,
+	}
+	if a.db.maintain != nil {
+		tasks["store"] = func(ctx context.Context) error { return a.db.maintain(ctx, a.now()) }
+	}
+	for name, task := range tasks {
 		if err := task(ctx); err != nil && ctx.Err() == nil {
-			a.logger.WarnContext(ctx, "pruning", "what", name, "error", err)
+			a.logger.WarnContext(ctx, "housekeeping", "what", name, "error", err)
 		}
 	}
 }

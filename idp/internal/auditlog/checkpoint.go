@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"golang.org/x/mod/sumdb/note"
@@ -18,6 +17,7 @@ import (
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/durable"
 )
 
 // CheckpointKey is the log's own Ed25519 key. It signs C2SP checkpoints
@@ -121,10 +121,12 @@ func ParseCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
 	return tlog.Tree{N: size, Hash: hash}, nil
 }
 
-// checkpoint signs the tree as it stands, if it grew. The error is for a tree
-// that contradicts what was signed before; any other failure is logged and
-// tried again at the next turn, the log itself goes on.
-func (l *Log) checkpoint(ctx context.Context) error {
+// checkpoint signs the tree as it stands, if it grew; the checkpoint that
+// another replica signed since the last turn serves as well, unless this is the
+// last turn. The error is for a tree that contradicts what was signed before;
+// any other failure is logged and tried again at the next turn, the log itself
+// goes on.
+func (l *Log) checkpoint(ctx context.Context, last bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	var note []byte
@@ -135,6 +137,9 @@ func (l *Log) checkpoint(ctx context.Context) error {
 			return err
 		}
 		if tree.N, err = tx.Tree.Size(ctx); err != nil || tree.N == l.signed.N {
+			return err
+		}
+		if note, tree, err = l.adopt(ctx, tx, tree.N, last); err != nil || note != nil {
 			return err
 		}
 		note, tree.Hash, err = l.sign(ctx, tx, tree.N)
@@ -156,6 +161,29 @@ func (l *Log) checkpoint(ctx context.Context) error {
 	return nil
 }
 
+// adopt returns the latest stored checkpoint if it says as much as a new one
+// would: it covers all size events, or is younger than a turn and this is not the
+// last. Without one note is nil and the tree is the one to sign.
+func (l *Log) adopt(ctx context.Context, tx *store.Tx, size int64, last bool) (note []byte, tree tlog.Tree, err error) {
+	unsigned := tlog.Tree{N: size}
+	latest, err := tx.Tree.LatestCheckpoint(ctx)
+	if errors.Is(err, idp.ErrNotFound) {
+		return nil, unsigned, nil
+	}
+	if err != nil {
+		return nil, unsigned, fmt.Errorf("latest checkpoint: %w", err)
+	}
+	age := l.opts.Now().Sub(latest.CreatedAt)
+	young := !last && latest.Size > l.signed.N && age >= 0 && age < l.opts.CheckpointEvery
+	if latest.Size != size && !young {
+		return nil, unsigned, nil
+	}
+	if tree, err = ParseCheckpoint(latest.Note, l.key.verifier); err != nil {
+		return nil, unsigned, fmt.Errorf("%w: %w", errContradiction, err)
+	}
+	return latest.Note, tree, holds(ctx, tx.Tree, tree)
+}
+
 // sign stores a checkpoint of the first size events.
 func (l *Log) sign(ctx context.Context, tx *store.Tx, size int64) ([]byte, tlog.Hash, error) {
 	hash, err := root(ctx, tx.Tree, size)
@@ -173,22 +201,7 @@ func (l *Log) copyOut(signed []byte) error {
 	if l.opts.CheckpointFile == "" {
 		return nil
 	}
-	return replaceFile(l.opts.CheckpointFile, signed)
-}
-
-// replaceFile swaps the file's content in one step, so that a reader never sees half.
-func replaceFile(path string, content []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("copy checkpoint: %w", err)
-	}
-	defer os.Remove(temporary.Name()) //nolint:errcheck // gone after the rename
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
+	if err := durable.WriteFile(l.opts.CheckpointFile, signed); err != nil {
 		return fmt.Errorf("copy checkpoint: %w", err)
 	}
 	return nil

@@ -32,7 +32,7 @@ func (l *Log) commit(ctx context.Context, group []*write) {
 	for i, w := range group {
 		if err != nil {
 			l.metrics.failures.Inc()
-			w.done <- outcome{err: unavailable(err)}
+			w.done <- outcome{err: failed(err)}
 			continue
 		}
 		w.done <- outcomes[i]
@@ -43,6 +43,25 @@ func (l *Log) commit(ctx context.Context, group []*write) {
 	}
 	l.metrics.commits.Update(time.Since(started).Seconds())
 	l.metrics.events.Add(events)
+}
+
+// refusal is what the caller of a change is told. A change refuses by an
+// apierr or one of the domain's sentinels; anything else is the store's failure,
+// and nothing was done.
+func refusal(err error) error {
+	var said *apierr.Error
+	if errors.As(err, &said) || errors.Is(err, idp.ErrNotFound) || errors.Is(err, idp.ErrConflict) || errors.Is(err, errEncode) {
+		return err
+	}
+	return unavailable(err)
+}
+
+// failed is what a caller is told of a group that did not commit, or may have.
+func failed(err error) error {
+	if errors.Is(err, store.ErrUnknown) {
+		return unknown(err)
+	}
+	return unavailable(err)
 }
 
 // try runs the group in one transaction. Everything it computes is made anew
@@ -71,7 +90,7 @@ func (l *Log) try(ctx context.Context, group []*write) (outcomes []outcome, even
 				if errors.Is(err, store.ErrUnavailable) {
 					return err
 				}
-				outcomes[i].err = err
+				outcomes[i].err = refusal(err)
 			}
 		}
 		failpoint.Hit(failpoint.AuditApplied)

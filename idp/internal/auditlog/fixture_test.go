@@ -73,7 +73,7 @@ func (f *fixture) run(db store.DB) (*auditlog.Log, func() error) {
 	key, err := auditlog.OpenCheckpointKey(f.t.Context(), db, f.sealer, "idp.example.com/audit", time.Now)
 	require.NoError(f.t, err)
 	f.meters = metrics.NewSet()
-	log := auditlog.New(db, key, auditlog.Options{Logger: slog.New(slog.DiscardHandler), Metrics: f.meters, CheckpointEvery: 20 * time.Millisecond, CheckpointFile: f.checkpointFile()})
+	log := auditlog.New(db, key, auditlog.Options{Logger: slog.New(slog.DiscardHandler), Metrics: f.meters, CheckpointEvery: 20 * time.Millisecond, Patience: time.Minute, CheckpointFile: f.checkpointFile()})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- log.Run(ctx) }()

@@ -31,6 +31,9 @@ type Options struct {
 	Logger          *slog.Logger  // default slog.Default
 	Metrics         *metrics.Set  // default: a set nobody reads
 	CheckpointEvery time.Duration // default 10 s
+	// Patience is how long a caller waits: a store that hangs is answered as one
+	// that is down. A write still queued then is dropped, not done late. Default 3 s.
+	Patience time.Duration
 	// CheckpointFile, when set, receives a copy of every signed checkpoint, so
 	// that a copy outside the database exists from the first day.
 	CheckpointFile string
@@ -40,7 +43,7 @@ const (
 	queueLength   = 4096
 	maxWrites     = 512              // writes of one group commit
 	maxEvents     = 8192             // and roughly its events
-	commitTimeout = 30 * time.Second // of one group commit; callers leave earlier by their own contexts
+	commitTimeout = 30 * time.Second // of one group commit; callers leave earlier
 	retryAfter    = time.Second
 )
 
@@ -66,6 +69,9 @@ func New(db store.DB, key *CheckpointKey, opts Options) *Log {
 	}
 	if opts.Metrics == nil {
 		opts.Metrics = metrics.NewSet()
+	}
+	if opts.Patience <= 0 {
+		opts.Patience = 3 * time.Second
 	}
 	if opts.CheckpointEvery <= 0 {
 		opts.CheckpointEvery = 10 * time.Second
@@ -116,6 +122,8 @@ func (l *Log) submit(ctx context.Context, w *write) (store.AdmissionResult, erro
 	if err := l.prepare(w.events); err != nil {
 		return "", apierr.From(err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Patience)
+	defer cancel()
 	w.ctx, w.done = ctx, make(chan outcome, 1)
 	select {
 	case l.queue <- w:
@@ -181,7 +189,7 @@ func (l *Log) Run(ctx context.Context) error {
 	if err := l.trust(ctx); err != nil {
 		return err
 	}
-	if err := l.checkpoint(ctx); err != nil {
+	if err := l.checkpoint(ctx, false); err != nil {
 		return err
 	}
 	checkpoints := time.NewTicker(l.opts.CheckpointEvery)
@@ -195,7 +203,7 @@ func (l *Log) Run(ctx context.Context) error {
 		case <-sweeps.C:
 			l.commitSummaries(ctx, l.folds.due(l.opts.Now()))
 		case <-checkpoints.C:
-			if err := l.checkpoint(ctx); err != nil {
+			if err := l.checkpoint(ctx, false); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -213,7 +221,7 @@ func (l *Log) drain() error {
 			l.commit(ctx, l.gather(w))
 		default:
 			l.commitSummaries(ctx, l.folds.all())
-			return l.checkpoint(ctx)
+			return l.checkpoint(ctx, true)
 		}
 	}
 }

@@ -183,6 +183,9 @@ func TestWhenTheStoreFailsNothingHappensAndTheAnswerIs503(t *testing.T) {
 		_, err = log.Admit(t.Context(), store.Admission{}, event("lost"))
 		require.True(t, apierr.Is(err, apierr.AuditUnavailable), err)
 	}
+	require.Equal(t, "audit_unavailable", apierr.From(log.Append(t.Context(), event("lost"))).Reason)
+	b.fail(fmt.Errorf("%w: the line was cut", store.ErrUnknown))
+	require.Equal(t, "outcome_unknown", apierr.From(log.Append(t.Context(), event("lost"))).Reason, "nobody is told that nothing was done")
 	b.fail(errors.New("a fault nobody foresaw"))
 	require.True(t, apierr.Is(log.Append(t.Context(), event("lost")), apierr.AuditUnavailable))
 	b.fail(nil)

@@ -60,7 +60,7 @@ func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
 		require.Contains(t, stdout, flag)
 	}
 	require.NotContains(t, stdout, "--master-key", "a secret has no flag")
-	for _, group := range []string{"keys", "audit", "bootstrap"} {
+	for _, group := range []string{"keys", "audit", "bootstrap", "migrate", "credentials"} {
 		status, stdout, _ = run(t, nil, group)
 		require.Zero(t, status)
 		require.Contains(t, stdout, "Usage")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -31,7 +32,10 @@ const maxClientID = 128
 type Attempt struct {
 	ClientID string
 	Secret   string
-	Gone     func() bool // reports that the caller left; nil: cannot tell
+	// Assertion is what the client signed instead of knowing a secret; ClientID
+	// and Secret do not count then.
+	Assertion *Assertion
+	Gone      func() bool // reports that the caller left; nil: cannot tell
 }
 
 // Options of an Authenticator. DB and Hasher are required; a zero elsewhere is
@@ -40,6 +44,10 @@ type Options struct {
 	DB     store.DB
 	Hasher Hasher   // of new secrets
 	Others []Hasher // of the schemes that older rows may have
+	Commit Commit   // makes the change of an upgrade durable with its event; nil: rows keep their scheme
+
+	Issuer    string    // what assertions must be for; "": no assertion is accepted
+	KeySource KeySource // of agents with a jwksUri; nil: they cannot authenticate
 
 	CacheSize int // proven secrets remembered; default 10,000
 	// Concurrency is how many hashes run at once. The default, half the cores
@@ -51,6 +59,7 @@ type Options struct {
 	MaxWait     time.Duration // how long they wait; default 2 s
 	Now         idp.Clock     // default time.Now
 	Metrics     *metrics.Set  // default: counted for nobody
+	Logger      *slog.Logger  // default slog.Default
 }
 
 func (o *Options) setDefaults() error {
@@ -66,6 +75,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	if min(o.CacheSize, o.Concurrency, o.QueueLength) < 0 || o.MaxWait < 0 {
 		return errors.New("clientauth: a bound is negative")
@@ -83,12 +95,13 @@ func orDefault[T comparable](value, fallback T) T {
 
 // Authenticator proves clients. It is safe for concurrent use; Close it at the end.
 type Authenticator struct {
-	options Options
-	schemes map[string]Hasher
-	decoy   idp.SecretHash // what an unknown client is hashed against
-	line    *turnstile.Turnstile
-	proofs  *proofs
-	meters  meters
+	options    Options
+	schemes    *schemes
+	line       *turnstile.Turnstile
+	proofs     *proofs
+	upgrades   *upgrades
+	meters     meters
+	assertions *assertions
 }
 
 // New makes an Authenticator.
@@ -96,33 +109,41 @@ func New(o Options) (*Authenticator, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
+	schemes, err := newSchemes(o.Hasher, o.Others)
+	if err != nil {
+		return nil, err
+	}
 	proofs, err := newProofs(o.CacheSize)
 	if err != nil {
 		return nil, fmt.Errorf("proven-secret cache: %w", err)
 	}
 	a := &Authenticator{
-		options: o, schemes: map[string]Hasher{}, decoy: o.Hasher.Decoy(),
-		line: turnstile.New(o.Concurrency, o.QueueLength), proofs: proofs,
-	}
-	for _, h := range append([]Hasher{o.Hasher}, o.Others...) {
-		a.schemes[h.Scheme()] = h
+		options: o, schemes: schemes, line: turnstile.New(o.Concurrency, o.QueueLength), proofs: proofs, upgrades: newUpgrades(o.Metrics),
 	}
 	a.meters = newMeters(o.Metrics, a.line)
-	return a, nil
+	a.assertions, err = newAssertions(o.Metrics)
+	return a, err
 }
 
-// Close forgets every proven secret and stops the cache.
-func (a *Authenticator) Close() { a.proofs.cache.Close() }
+// Close ends upgrades under way, forgets every proven secret and stops the cache.
+func (a *Authenticator) Close() {
+	a.upgrades.close()
+	a.proofs.cache.Close()
+}
 
 // Authenticate proves the attempt and returns what the store says about the
 // client. The credential is live and the agent is not decommissioned, but it
 // may be suspended: the secret was right, so the caller may be told.
 //
 // Every failure of the attempt is the same INVALID_CLIENT after the same work,
-// one hash; only the reason differs, and the gate that comes with it when the
-// client is known: both are for the audit log alone. OVERLOADED says that too
-// many wait for a hash, STORE_UNAVAILABLE that nothing can be read.
+// one hash of every scheme; only the reason differs, and the gate that comes
+// with it when the client is known: both are for the audit log alone. OVERLOADED
+// says that too many wait for a hash, STORE_UNAVAILABLE that nothing can be
+// read, UNAVAILABLE that nobody can tell whether the secret is right.
 func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate, error) {
+	if t.Assertion != nil {
+		return a.authenticateAssertion(ctx, t)
+	}
 	// What cannot be right is refused before any work, whoever is named.
 	if t.ClientID == "" || len(t.ClientID) > maxClientID {
 		return store.Gate{}, invalidClient(ReasonClientUnknown)
@@ -131,24 +152,46 @@ func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate
 		return store.Gate{}, invalidClient(ReasonSecretWrong)
 	}
 	gate, known, err := a.read(ctx, t.ClientID)
-	if err != nil {
-		return store.Gate{}, err
+	for again := false; err == nil; again = true {
+		if a.remembers(&gate, known, t.Secret) {
+			return gate, nil
+		}
+		var proven idp.SecretHash
+		if proven, err = a.prove(ctx, t, &gate, known); err != nil {
+			break
+		}
+		// Waiting and hashing took their time. Only what is so now counts.
+		before := gate.Credential
+		if gate, known, err = a.read(ctx, t.ClientID); err != nil {
+			break
+		}
+		if again || !rehashed(&before, &gate.Credential, proven) {
+			return gate, a.judge(&gate, known, proven, t.Secret)
+		}
 	}
-	if now := a.options.Now(); known && dead(&gate, now) == "" && a.proofs.holds(&gate.Credential, t.Secret, now) {
-		a.meters.hits.Inc()
-		return gate, nil
+	return store.Gate{}, err
+}
+
+// remembers reports whether the secret was proven before and is still good.
+func (a *Authenticator) remembers(gate *store.Gate, known bool, secret string) bool {
+	now := a.options.Now()
+	if known && dead(gate, now) == "" {
+		if place, held := a.proofs.holds(&gate.Credential, secret, now); held {
+			a.meters.hits.Inc()
+			a.renew(&gate.Credential, place, secret)
+			return true
+		}
 	}
 	a.meters.misses.Inc()
-	proven, err := a.prove(ctx, t, a.candidates(&gate.Credential, known, t.Secret))
-	if err != nil {
-		return store.Gate{}, err
-	}
-	// Waiting and hashing took their time. Only what is so now counts.
-	gate, known, err = a.read(ctx, t.ClientID)
-	if err != nil {
-		return store.Gate{}, err
-	}
-	return gate, a.judge(&gate, known, proven, t.Secret)
+	return false
+}
+
+// rehashed reports whether the secret that was proven seems to be in the row
+// still, with another hash: an upgrade changes the hash alone, a rotation the
+// time of the secret, too. Then it is worth to be proven again.
+func rehashed(before, after *idp.Credential, proven idp.SecretHash) bool {
+	return !proven.Zero() && proven == before.Secret && proven != after.Secret && proven != after.Previous &&
+		before.SecretSetAt.Equal(after.SecretSetAt)
 }
 
 func (a *Authenticator) read(ctx context.Context, clientID string) (gate store.Gate, known bool, err error) {
@@ -166,44 +209,50 @@ func (a *Authenticator) read(ctx context.Context, clientID string) (gate store.G
 	return gate, true, nil
 }
 
-// candidates are the hashes to try: one, but for the one rotation in 256 whose
-// two secrets have the same mark.
-func (a *Authenticator) candidates(c *idp.Credential, known bool, secret string) []idp.SecretHash {
-	if !known || c.Secret.Zero() {
-		return []idp.SecretHash{a.decoy}
+// candidates are the hashes to try: none of an unknown client or one without a
+// secret, else one, but for the one rotation in 256 whose two secrets have the
+// same mark.
+func (a *Authenticator) candidates(c *idp.Credential, secret string) []idp.SecretHash {
+	if c.Secret.Zero() {
+		return nil
 	}
 	previous := c.OverlapSecret(a.options.Now())
 	switch {
-	case previous.Zero() || !a.candidate(previous, secret):
+	case previous.Zero() || !a.schemes.candidate(previous, secret):
 		return []idp.SecretHash{c.Secret}
-	case !a.candidate(c.Secret, secret):
+	case !a.schemes.candidate(c.Secret, secret):
 		return []idp.SecretHash{previous}
 	default:
 		return []idp.SecretHash{c.Secret, previous}
 	}
 }
 
-func (a *Authenticator) candidate(hash idp.SecretHash, secret string) bool {
-	h, known := a.schemes[hash.Scheme]
-	return !known || h.Candidate(hash, secret)
-}
-
-// prove returns the first of the hashes that is of the secret, or none.
-func (a *Authenticator) prove(ctx context.Context, t Attempt, hashes []idp.SecretHash) (idp.SecretHash, error) {
-	if err := a.enter(ctx, t.Gone); err != nil {
-		return idp.SecretHash{}, err
-	}
-	defer a.line.Leave()
-	for _, hash := range hashes {
-		right, err := a.verify(ctx, hash, t.Secret)
+// prove returns the first of the hashes that is of the secret, or none. What is
+// refused all the same, because no hash is or the credential is dead, costs
+// what every refusal costs.
+func (a *Authenticator) prove(ctx context.Context, t Attempt, gate *store.Gate, known bool) (proven idp.SecretHash, err error) {
+	credentialID, hashes := gate.Credential.ID, a.candidates(&gate.Credential, t.Secret)
+	at := &standing{a: a, gone: t.Gone}
+	defer at.leave()
+	tried := 0
+	for ; tried < len(hashes) && proven.Zero(); tried++ {
+		right, err := at.verify(ctx, credentialID, hashes[tried], t.Secret)
 		if err != nil {
 			return idp.SecretHash{}, a.undecided(ctx, err)
 		}
 		if right {
-			return hash, nil
+			proven = hashes[tried]
 		}
 	}
-	return idp.SecretHash{}, nil
+	if known && !proven.Zero() && dead(gate, a.options.Now()) == "" {
+		return proven, nil
+	}
+	for _, decoy := range a.schemes.decoys(hashes[:tried]) {
+		if _, err := at.verify(ctx, credentialID, decoy, t.Secret); err != nil {
+			return idp.SecretHash{}, a.undecided(ctx, err)
+		}
+	}
+	return proven, nil
 }
 
 // judge decides on what was proven, secret first: a status is told to nobody who has not the secret.
@@ -225,6 +274,7 @@ func (a *Authenticator) judge(gate *store.Gate, known bool, proven idp.SecretHas
 		return invalidClient(reason)
 	}
 	a.proofs.remember(&gate.Credential, place, secret)
+	a.renew(&gate.Credential, place, secret)
 	return nil
 }
 

@@ -193,7 +193,7 @@ func TestHasherFailureIsNoRefusal(t *testing.T) {
 	w := newWorld(t, nil)
 	w.hasher.err = errors.New("sealed")
 	_, err := w.try(w.credential.ClientID, right)
-	require.True(t, apierr.Is(err, apierr.Internal))
+	require.True(t, apierr.Is(err, apierr.Unavailable))
 	require.NotContains(t, apierr.From(err).Detail, "sealed")
 	w.hasher.err = apierr.New(apierr.Unavailable, "vault")
 	_, err = w.try(w.credential.ClientID, right)
@@ -202,14 +202,16 @@ func TestHasherFailureIsNoRefusal(t *testing.T) {
 
 	w.changeCredential(func(c *idp.Credential) { c.Secret.Scheme = "unheard-of" })
 	_, err = w.try(w.credential.ClientID, right)
-	require.True(t, apierr.Is(err, apierr.Internal))
+	require.True(t, apierr.Is(err, apierr.Unavailable))
+	require.Equal(t, "secret_undecided", apierr.From(err).Reason)
+	require.ErrorContains(t, err, `the scheme "unheard-of"`)
 }
 
 func TestRowsOfAnotherScheme(t *testing.T) {
 	bcrypt, err := clientauth.NewBcrypt(0)
 	require.NoError(t, err)
 	w := newWorld(t, func(o *clientauth.Options) { o.Others = []clientauth.Hasher{bcrypt} })
-	hash, err := bcrypt.Hash(t.Context(), "aidp_sk_old")
+	hash, err := bcrypt.Hash(t.Context(), "", "aidp_sk_old")
 	require.NoError(t, err)
 	w.changeCredential(func(c *idp.Credential) { c.Previous, c.PreviousUntil = hash, w.now().Add(time.Hour) })
 	w.accepted("aidp_sk_old")
@@ -239,7 +241,7 @@ func TestWithBcrypt(t *testing.T) {
 	require.NoError(t, err)
 	w := newWorld(t, func(o *clientauth.Options) { o.Hasher, o.CacheSize = bcrypt, 10 })
 	secret := clientauth.NewSecret()
-	hash, err := w.auth.Hasher().Hash(t.Context(), secret)
+	hash, err := w.auth.Hasher().Hash(t.Context(), w.credential.ID, secret)
 	require.NoError(t, err)
 	w.changeCredential(func(c *idp.Credential) { c.Rotate(hash, 0, w.now()) })
 	_, err = w.try(w.credential.ClientID, secret)

@@ -3,7 +3,6 @@ package clientauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -69,46 +68,57 @@ func (a *Authenticator) undecided(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return busy("authentication_busy", err)
 	default:
-		return apierr.New(apierr.Internal, "internal error").WithReason("secret_hash_failed").WithCause(err)
+		return apierr.New(apierr.Unavailable, "the client cannot be authenticated now").
+			WithReason("secret_undecided").WithRetryAfter(time.Second).WithCause(err)
 	}
 }
 
-// verify runs one hash; the caller stands at the head of the line.
-func (a *Authenticator) verify(ctx context.Context, hash idp.SecretHash, secret string) (bool, error) {
-	h, known := a.schemes[hash.Scheme]
-	if !known {
-		return false, fmt.Errorf("clientauth: no hasher for the scheme %q", hash.Scheme)
+// standing is where one attempt stands: in the line or outside, where it need not
+// wait. It is given up for hashes that keep no core busy.
+type standing struct {
+	a      *Authenticator
+	gone   func() bool
+	inside bool
+}
+
+func (p *standing) verify(ctx context.Context, credentialID string, hash idp.SecretHash, secret string) (bool, error) {
+	switch light := p.a.schemes.light(hash); {
+	case light:
+		p.leave()
+	case !p.inside:
+		if err := p.a.enter(ctx, p.gone); err != nil {
+			return false, err
+		}
+		p.inside = true
 	}
-	defer a.measure(time.Now())
-	return h.Verify(ctx, hash, secret)
+	defer p.a.measure(time.Now())
+	return p.a.schemes.verify(ctx, credentialID, hash, secret)
+}
+
+func (p *standing) leave() {
+	if p.inside {
+		p.inside = false
+		p.a.line.Leave()
+	}
 }
 
 func (a *Authenticator) measure(started time.Time) {
 	a.meters.durations.Update(time.Since(started).Seconds())
 }
 
-// Hasher is the configured hasher behind the line of the Authenticator: making
-// credentials takes no more cores than proving them.
-func (a *Authenticator) Hasher() Hasher { return lined{a.options.Hasher, a} }
-
-type lined struct {
-	Hasher
-	a *Authenticator
-}
-
-func (l lined) Hash(ctx context.Context, secret string) (idp.SecretHash, error) {
-	if err := l.a.enter(ctx, nil); err != nil {
-		return idp.SecretHash{}, err
+// Hash makes a hash of a credential's new secret in the configured scheme. It
+// stands in the same line: making credentials takes no more cores than proving
+// them. A line that is too long answers OVERLOADED.
+func (a *Authenticator) Hash(ctx context.Context, credentialID, secret string) (idp.SecretHash, error) {
+	if _, isLight := a.options.Hasher.(light); !isLight {
+		if err := a.enter(ctx, nil); err != nil {
+			return idp.SecretHash{}, err
+		}
+		defer a.line.Leave()
 	}
-	defer l.a.line.Leave()
-	defer l.a.measure(time.Now())
-	return l.Hasher.Hash(ctx, secret)
+	defer a.measure(time.Now())
+	return a.options.Hasher.Hash(ctx, credentialID, secret)
 }
 
-func (l lined) Verify(ctx context.Context, hash idp.SecretHash, secret string) (bool, error) {
-	if err := l.a.enter(ctx, nil); err != nil {
-		return false, err
-	}
-	defer l.a.line.Leave()
-	return l.a.verify(ctx, hash, secret)
-}
+// Hasher is what makes the hashes of new secrets.
+func (a *Authenticator) Hasher() *Authenticator { return a }

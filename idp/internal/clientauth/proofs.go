@@ -60,14 +60,14 @@ func place(clientID string, s slot) string {
 }
 
 // holds reports whether secret was proven for this version of the credential
-// and is still good at now: what was proven of the previous secret ends with
-// the overlap.
-func (p *proofs) holds(c *idp.Credential, secret string, now time.Time) bool {
+// and is still good at now, and as which of the two: what was proven of the
+// previous secret ends with the overlap.
+func (p *proofs) holds(c *idp.Credential, secret string, now time.Time) (slot, bool) {
 	want := p.of(c, secret)
 	if p.has(c, slotCurrent, want) {
-		return true
+		return slotCurrent, true
 	}
-	return !c.OverlapSecret(now).Zero() && p.has(c, slotPrevious, want)
+	return slotPrevious, !c.OverlapSecret(now).Zero() && p.has(c, slotPrevious, want)
 }
 
 func (p *proofs) has(c *idp.Credential, s slot, want proof) bool {

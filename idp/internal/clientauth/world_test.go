@@ -39,11 +39,11 @@ func digest(secret string) string {
 
 func (*counting) Scheme() string { return "counting" }
 
-func (*counting) Hash(_ context.Context, secret string) (idp.SecretHash, error) {
+func (*counting) Hash(_ context.Context, _, secret string) (idp.SecretHash, error) {
 	return idp.SecretHash{Scheme: "counting", Encoded: digest(secret)}, nil
 }
 
-func (c *counting) Verify(_ context.Context, hash idp.SecretHash, secret string) (bool, error) {
+func (c *counting) Verify(_ context.Context, _ string, hash idp.SecretHash, secret string) (bool, error) {
 	c.mu.Lock()
 	c.calls++
 	during, err := c.during, c.err
@@ -51,15 +51,20 @@ func (c *counting) Verify(_ context.Context, hash idp.SecretHash, secret string)
 	if during != nil {
 		during()
 	}
-	return hash.Encoded == digest(secret), err
+	return strings.TrimSuffix(hash.Encoded, "old") == digest(secret), err
 }
 
 func (*counting) Candidate(hash idp.SecretHash, secret string) bool {
 	return strings.HasPrefix(hash.Encoded, digest(secret)[:markOf])
 }
 
-func (*counting) Decoy() idp.SecretHash {
-	return idp.SecretHash{Scheme: "counting", Encoded: "of no secret"}
+func (*counting) Current(hash idp.SecretHash) bool { return !strings.HasSuffix(hash.Encoded, "old") }
+
+func (*counting) Decoys(tried ...idp.SecretHash) []idp.SecretHash {
+	if len(tried) > 0 {
+		return nil
+	}
+	return []idp.SecretHash{{Scheme: "counting", Encoded: "of no secret"}}
 }
 
 func (c *counting) since(do func()) int {
@@ -94,7 +99,7 @@ func newWorld(t testing.TB, change func(*clientauth.Options)) *world {
 	w.db, err = sqlite.OpenMemory(context.Background())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.db.Close()) })
-	hash, err := w.hasher.Hash(context.Background(), right)
+	hash, err := w.hasher.Hash(context.Background(), "", right)
 	require.NoError(t, err)
 	w.agent = idp.Agent{
 		ID: uuid.NewString(), OrganizationID: idp.OperatorOrganization, Email: "a@example.com", Type: idp.TypeCustom, Version: "1.0.0",
@@ -162,7 +167,7 @@ func (w *world) setStatus(status idp.Status) {
 
 func (w *world) rotate(secret string, overlap time.Duration) {
 	w.t.Helper()
-	hash, err := w.hasher.Hash(context.Background(), secret)
+	hash, err := w.hasher.Hash(context.Background(), "", secret)
 	require.NoError(w.t, err)
 	w.changeCredential(func(c *idp.Credential) { c.Rotate(hash, overlap, w.now()) })
 }

@@ -48,18 +48,25 @@ type Wire struct {
 // Method is how a client authenticates.
 type Method string
 
-// The methods of RFC 6749 section 2.3.1.
+// The methods of RFC 6749 section 2.3.1 and RFC 7523 section 2.2.
 const (
-	MethodNone  Method = "none"
-	MethodBasic Method = "client_secret_basic"
-	MethodPost  Method = "client_secret_post"
+	MethodNone       Method = "none"
+	MethodBasic      Method = "client_secret_basic"
+	MethodPost       Method = "client_secret_post"
+	MethodPrivateKey Method = "private_key_jwt"
 )
 
-// Client is who claims to ask. The secret must never be logged.
+// Client is who claims to ask. Secret and assertion must never be logged.
 type Client struct {
-	Method Method
-	ID     string
-	Secret string
+	Method    Method
+	ID        string
+	Secret    string
+	Assertion *clientauth.Assertion // of MethodPrivateKey
+}
+
+// Attempt is the claim for the Authenticator to judge.
+func (c *Client) Attempt(gone func() bool) clientauth.Attempt {
+	return clientauth.Attempt{ClientID: c.ID, Secret: c.Secret, Assertion: c.Assertion, Gone: gone}
 }
 
 // Credentials have no place in a URL: they end in logs and histories.
@@ -99,13 +106,31 @@ func (w Wire) Client() (Client, error) {
 	case inForm && assertion:
 		return Client{}, invalid("two_auth_methods", "more than one client authentication method")
 	case assertion:
-		return Client{}, InvalidClient("unsupported_auth_method")
+		return readAssertion(form)
 	case !inForm:
 		return Client{Method: MethodNone, ID: form.Get("client_id")}, nil
 	case form.Get("client_id") == "":
 		return Client{}, invalid("client_id_missing", "client_id is required with client_secret")
 	}
 	return Client{Method: MethodPost, ID: form.Get("client_id"), Secret: form.Get("client_secret")}, nil
+}
+
+// readAssertion reads a client assertion (RFC 7521 section 4.2).
+func readAssertion(form Form) (Client, error) {
+	if form.Get("client_assertion") == "" || form.Get("client_assertion_type") == "" {
+		return Client{}, invalid("assertion_incomplete", "client_assertion and client_assertion_type come together")
+	}
+	if form.Get("client_assertion_type") != clientauth.AssertionType {
+		return Client{}, InvalidClient("unsupported_auth_method")
+	}
+	assertion, err := clientauth.ParseAssertion(form.Get("client_assertion"))
+	if err != nil {
+		return Client{}, err
+	}
+	if id := form.Get("client_id"); id != "" && id != assertion.ClientID {
+		return Client{}, invalid("client_id_mismatch", "client_id is not the authenticated client")
+	}
+	return Client{Method: MethodPrivateKey, ID: assertion.ClientID, Assertion: assertion}, nil
 }
 
 // readBasic reads an Authorization field. Another scheme is a failed

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
@@ -42,15 +43,15 @@ func TestClient(t *testing.T) {
 		wire Wire
 		want Client
 	}{
-		{"basic", form("a=1", basic("id", "s")), Client{MethodBasic, "id", "s"}},
-		{"basic is form-encoded (RFC 6749 section 2.3.1)", form("", basic("a:b +é", "c%d:e")), Client{MethodBasic, "a:b +é", "c%d:e"}},
-		{"plus is a space", form("", "Basic "+encode("a+b:c")), Client{MethodBasic, "a b", "c"}},
-		{"scheme in any case", form("", strings.Replace(basic("id", "s"), "Basic", "bAsIc", 1)), Client{MethodBasic, "id", "s"}},
-		{"client_id in the body equals the user", form("client_id=id", basic("id", "s")), Client{MethodBasic, "id", "s"}},
-		{"empty body secret is absent", form("client_secret=", basic("id", "s")), Client{MethodBasic, "id", "s"}},
-		{"an empty secret is a secret that is wrong", form("", basic("id", "")), Client{MethodBasic, "id", ""}},
-		{"post", form("client_id=id&client_secret=s%2B"), Client{MethodPost, "id", "s+"}},
-		{"none", form("client_id=id"), Client{MethodNone, "id", ""}},
+		{"basic", form("a=1", basic("id", "s")), Client{Method: MethodBasic, ID: "id", Secret: "s"}},
+		{"basic is form-encoded (RFC 6749 section 2.3.1)", form("", basic("a:b +é", "c%d:e")), Client{Method: MethodBasic, ID: "a:b +é", Secret: "c%d:e"}},
+		{"plus is a space", form("", "Basic "+encode("a+b:c")), Client{Method: MethodBasic, ID: "a b", Secret: "c"}},
+		{"scheme in any case", form("", strings.Replace(basic("id", "s"), "Basic", "bAsIc", 1)), Client{Method: MethodBasic, ID: "id", Secret: "s"}},
+		{"client_id in the body equals the user", form("client_id=id", basic("id", "s")), Client{Method: MethodBasic, ID: "id", Secret: "s"}},
+		{"empty body secret is absent", form("client_secret=", basic("id", "s")), Client{Method: MethodBasic, ID: "id", Secret: "s"}},
+		{"an empty secret is a secret that is wrong", form("", basic("id", "")), Client{Method: MethodBasic, ID: "id", Secret: ""}},
+		{"post", form("client_id=id&client_secret=s%2B"), Client{Method: MethodPost, ID: "id", Secret: "s+"}},
+		{"none", form("client_id=id"), Client{Method: MethodNone, ID: "id", Secret: ""}},
 		{"nothing at all", form(""), Client{Method: MethodNone}},
 	} {
 		got, err := fact.wire.Client()
@@ -59,8 +60,29 @@ func TestClient(t *testing.T) {
 	}
 }
 
+const assertionType = "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
+
+// signed is an assertion that is well formed and proves nothing.
+func signed(clientID string) string {
+	segment := base64.RawURLEncoding.EncodeToString
+	return segment([]byte(`{"alg":"ES256"}`)) + "." +
+		segment([]byte(`{"iss":"`+clientID+`","sub":"`+clientID+`","aud":"x","jti":"once","exp":1800000000}`)) + "." + segment(make([]byte, 64))
+}
+
+func TestClientAssertion(t *testing.T) {
+	for _, more := range []string{"", "&client_id=id", "&client_id="} {
+		got, err := form(assertionType + more + "&client_assertion=" + signed("id")).Client()
+		require.NoError(t, err, more)
+		require.Equal(t, MethodPrivateKey, got.Method)
+		require.Equal(t, "id", got.ID)
+		require.Empty(t, got.Secret)
+		require.Equal(t, "once", got.Assertion.ID)
+		require.Equal(t, clientauth.Attempt{ClientID: "id", Assertion: got.Assertion}, got.Attempt(nil))
+	}
+}
+
 func TestClientRefusals(t *testing.T) {
-	const assertion = "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=x"
+	const assertion = assertionType + "&client_assertion=x"
 	for _, fact := range []struct {
 		name   string
 		wire   Wire
@@ -73,7 +95,11 @@ func TestClientRefusals(t *testing.T) {
 		{"two fields", form("", basic("id", "s"), basic("id", "s")), apierr.InvalidRequest, "repeated_authorization"},
 		{"another user", form("client_id=other", basic("id", "s")), apierr.InvalidRequest, "client_id_mismatch"},
 		{"secret without id", form("client_secret=s"), apierr.InvalidRequest, "client_id_missing"},
-		{"assertion", form(assertion), apierr.InvalidClient, "unsupported_auth_method"},
+		{"assertion that is none", form(assertion), apierr.InvalidClient, clientauth.ReasonAssertionMalformed},
+		{"assertion of another type", form("client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Asaml2-bearer&client_assertion=x"), apierr.InvalidClient, "unsupported_auth_method"},
+		{"assertion without its type", form("client_assertion=" + signed("id")), apierr.InvalidRequest, "assertion_incomplete"},
+		{"type without an assertion", form(assertionType), apierr.InvalidRequest, "assertion_incomplete"},
+		{"assertion of another client", form(assertionType + "&client_id=other&client_assertion=" + signed("id")), apierr.InvalidRequest, "client_id_mismatch"},
 		{"bearer", form("", "Bearer x"), apierr.InvalidClient, "unsupported_auth_method"},
 		{"empty field", form("", ""), apierr.InvalidClient, "unsupported_auth_method"},
 		{"no colon", form("", "Basic "+encode("id")), apierr.InvalidRequest, "malformed_basic"},

@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
 )
@@ -25,6 +26,25 @@ func (h *Handler) issued(c *Caller, claims token.Claims) idp.Event {
 // returns it. It is for requests that could not even be read, too.
 func (h *Handler) Refuse(ctx context.Context, c *Caller, err error) error {
 	return h.refuse(ctx, c, h.options.Log.Refuse, err)
+}
+
+// refuseProven records the refusal of a client that is authenticated, as an
+// event of its own, and returns it. An assertion is used up by whatever durable
+// answer it got: in the transaction of that event.
+func (h *Handler) refuseProven(ctx context.Context, c *Caller, r *Request, err error) error {
+	record := func(ctx context.Context, e idp.Event) error { return h.options.Log.Append(ctx, e) }
+	if assertion := r.Client.Assertion; assertion != nil {
+		record = func(ctx context.Context, e idp.Event) error {
+			return h.options.Log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+				return []idp.Event{e}, assertion.Spend(ctx, tx)
+			})
+		}
+	}
+	err = h.refuse(ctx, c, record, err)
+	if apierr.Is(err, apierr.InvalidClient) { // replayed
+		return h.Refuse(ctx, c, err)
+	}
+	return err
 }
 
 // refuse records a refusal and returns it; when it cannot be recorded, the

@@ -8,8 +8,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/idp/internal/volatile"
+	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/capability"
 	"github.com/sentryagent/agentidp/shared/token"
@@ -47,6 +50,7 @@ type Minter interface {
 // Log records and admits; see auditlog.
 type Log interface {
 	Admit(ctx context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error)
+	Commit(ctx context.Context, change auditlog.Change) error
 	Append(ctx context.Context, events ...idp.Event) error
 	Refuse(ctx context.Context, e idp.Event) error
 }
@@ -60,7 +64,8 @@ type Options struct {
 	Minter        Minter
 	Log           Log
 	Grants        []Grant
-	Now           idp.Clock // default time.Now
+	Quota         volatile.Quota // remembers refusals of the store; default: of this process
+	Now           idp.Clock      // default time.Now
 	// Concurrency bounds the tokens being minted at once, below what the minter
 	// can hold: who is turned away for load must not have been admitted, counted
 	// and recorded. Default 256 per core.
@@ -78,6 +83,9 @@ type Handler struct {
 func New(o Options) *Handler {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Quota == nil {
+		o.Quota = local.New(o.Now)
 	}
 	if o.Concurrency <= 0 {
 		o.Concurrency = runtime.GOMAXPROCS(0) * mintingPerCore
@@ -156,22 +164,24 @@ func (h *Handler) Issue(ctx context.Context, w Wire, c *Caller) (Issued, error) 
 // attempt runs the phases once. Authentication is among them: a secret that
 // was rotated away meanwhile must not pass because it was good before.
 func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Caller) (Issued, store.AdmissionResult, error) {
-	log := h.options.Log
-	gate, err := h.options.Authenticator.Authenticate(ctx, clientauth.Attempt{ClientID: r.Client.ID, Secret: r.Client.Secret, Gone: c.Gone})
+	gate, err := h.options.Authenticator.Authenticate(ctx, r.Client.Attempt(c.Gone))
 	c.AgentID, c.OrganizationID = gate.Agent.ID, gate.Organization.ID
 	if err != nil {
 		return Issued{}, "", h.Refuse(ctx, c, err)
 	}
-	after := func(ctx context.Context, e idp.Event) error { return log.Append(ctx, e) }
 	if gate.Agent.Status != idp.Active {
-		return Issued{}, "", h.refuse(ctx, c, after, apierr.New(apierr.UnauthorizedClient, "agent suspended").WithReason("agent_suspended"))
+		return Issued{}, "", h.refuseProven(ctx, c, r, apierr.New(apierr.UnauthorizedClient, "agent suspended").WithReason("agent_suspended"))
 	}
 	authorization, err := grant.Authorize(ctx, r, &gate)
 	if err == nil {
 		err = h.checkSize(authorization)
 	}
 	if err != nil {
-		return Issued{}, "", h.refuse(ctx, c, after, err)
+		return Issued{}, "", h.refuseProven(ctx, c, r, err)
+	}
+	limit := h.options.Limits.On(gate.Organization.Plan).TokensPerMonth
+	if h.options.Quota.Exceeded(ctx, gate.Agent.ID, limit, h.options.Now()) {
+		return Issued{}, "", h.refuseProven(ctx, c, r, h.quotaExceeded())
 	}
 	claims := h.claims(&gate, authorization)
 	c.JTI = claims.JTI
@@ -181,7 +191,7 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	default:
 		return Issued{}, "", apierr.New(apierr.Overloaded, "too many tokens are being issued").WithReason("minting_full").WithRetryAfter(time.Second)
 	}
-	raw, verdict, err := h.mint(ctx, &gate, claims, c)
+	raw, verdict, err := h.mint(ctx, r, &gate, claims, c)
 	switch {
 	case err != nil:
 		return Issued{}, "", err
@@ -191,7 +201,10 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 				WithReason("signing_key_missing").WithRetryAfter(time.Second).WithCause(err)
 		}
 	case verdict == store.QuotaExceeded:
-		return Issued{}, "", h.refuse(ctx, c, after, h.quotaExceeded())
+		h.options.Quota.Exceed(ctx, gate.Agent.ID, limit, h.options.Now())
+		return Issued{}, "", h.refuseProven(ctx, c, r, h.quotaExceeded())
+	case verdict == store.Replayed:
+		return Issued{}, "", h.Refuse(ctx, c, clientauth.ErrReplayed())
 	}
 	return Issued{AccessToken: raw, ExpiresIn: claims.ExpiresAt - claims.IssuedAt, Scope: claims.Scope}, verdict, nil
 }
@@ -218,7 +231,7 @@ func (h *Handler) claims(gate *store.Gate, a Authorization) token.Claims {
 }
 
 // mint signs while the log admits; the signature is worth nothing unless admitted.
-func (h *Handler) mint(ctx context.Context, gate *store.Gate, claims token.Claims, c *Caller) (string, store.AdmissionResult, error) {
+func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims token.Claims, c *Caller) (string, store.AdmissionResult, error) {
 	signing, stop := context.WithCancel(ctx)
 	defer stop()
 	type result struct {
@@ -230,7 +243,7 @@ func (h *Handler) mint(ctx context.Context, gate *store.Gate, claims token.Claim
 		raw, err := h.options.Minter.Mint(signing, claims)
 		signed <- result{raw, err}
 	}()
-	verdict, err := h.options.Log.Admit(ctx, h.admission(gate, claims.KID), h.issued(c, claims))
+	verdict, err := h.options.Log.Admit(ctx, h.admission(r, gate, claims.KID), h.issued(c, claims))
 	if err != nil || verdict != store.Admitted {
 		return "", verdict, err
 	}
@@ -241,11 +254,15 @@ func (h *Handler) mint(ctx context.Context, gate *store.Gate, claims token.Claim
 	return done.raw, verdict, nil
 }
 
-func (h *Handler) admission(gate *store.Gate, kid string) store.Admission {
-	return store.Admission{
+func (h *Handler) admission(r *Request, gate *store.Gate, kid string) store.Admission {
+	admission := store.Admission{
 		ClientID: gate.Credential.ClientID, AgentID: gate.Agent.ID, Rev: gate.Rev(), CredentialVersion: gate.Credential.Version,
 		KeyID: kid, At: idp.Time(h.options.Now()), MonthlyLimit: h.options.Limits.On(gate.Organization.Plan).TokensPerMonth,
 	}
+	if r.Client.Assertion != nil {
+		admission.Assertion = r.Client.Assertion.Use()
+	}
+	return admission
 }
 
 // quotaExceeded waits until the next UTC calendar month.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
@@ -44,6 +45,8 @@ type world struct {
 	refused    []idp.Event
 	minted     []token.Claims
 	reloads    int
+	used       []string // assertions, by refusals
+	useErr     error
 }
 
 func (w *world) Authenticate(_ context.Context, a clientauth.Attempt) (store.Gate, error) {
@@ -87,6 +90,22 @@ func (w *world) Admit(_ context.Context, a store.Admission, e idp.Event) (store.
 	}
 	return verdict, w.admitErr
 }
+
+// Commit runs the change against assertions alone.
+func (w *world) Commit(ctx context.Context, change auditlog.Change) error {
+	events, err := change(ctx, &store.Tx{Assertions: w})
+	if err == nil {
+		w.appended = append(w.appended, events...)
+	}
+	return errors.Join(err, w.auditErr)
+}
+
+func (w *world) Use(_ context.Context, clientID, jti string, _ time.Time) error {
+	w.used = append(w.used, clientID+" "+jti)
+	return w.useErr
+}
+
+func (*world) Prune(context.Context, time.Time) error { return nil }
 
 func (w *world) Append(_ context.Context, events ...idp.Event) error {
 	w.appended = append(w.appended, events...)
@@ -239,10 +258,6 @@ func TestRefusals(t *testing.T) {
 
 			w.auditErr = apierr.New(apierr.AuditUnavailable, "no audit")
 			_, err = h.Issue(t.Context(), fact.wire, &Caller{})
-			if fact.reason == "quota_exceeded" { // the verdict was used up: this one is admitted
-				require.NoError(t, err)
-				return
-			}
 			require.True(t, apierr.Is(err, apierr.AuditUnavailable), "a refusal that cannot be recorded is a 503")
 		})
 	}
@@ -381,4 +396,21 @@ func TestAKeyThatAnotherReplicaReplacedIsReadAgain(t *testing.T) {
 	_, err = h.Issue(t.Context(), request(""), &Caller{})
 	require.Equal(t, "signing_key_missing", apierr.From(err).Reason)
 	require.Len(t, w.admitted, 1)
+}
+
+func TestAUsedUpMonthIsRemembered(t *testing.T) {
+	w, h := newWorld()
+	w.verdicts = []store.AdmissionResult{store.QuotaExceeded}
+	for range 3 {
+		_, err := h.Issue(t.Context(), request(""), &Caller{})
+		refusal(t, err, apierr.QuotaExceeded, "quota_exceeded")
+	}
+	require.Len(t, w.admissions, 1, "the store was asked once")
+	require.Len(t, w.appended, 3, "each refusal is in the log")
+
+	unlimited := gate()
+	unlimited.Organization.Plan = idp.PlanCustom
+	w.gates = []store.Gate{unlimited}
+	_, err := h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err, "another limit is asked anew")
 }

@@ -14,7 +14,7 @@ func TestParse(t *testing.T) {
 	r, err := Parse(form("grant_type=client_credentials&scope=b:y+a:x&resource=https://b.example/&resource=urn:x:y&resource=https://b.example/&unknown=1&resource=", basic("id", "s")))
 	require.NoError(t, err)
 	require.Equal(t, Request{
-		Client: Client{MethodBasic, "id", "s"}, GrantType: "client_credentials",
+		Client: Client{Method: MethodBasic, ID: "id", Secret: "s"}, GrantType: "client_credentials",
 		Scope: capability.Set{"a:x", "b:y"}, Resources: []string{"https://b.example/", "urn:x:y"},
 	}, r)
 

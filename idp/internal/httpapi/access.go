@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/sentryagent/agentidp/idp"
-	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/idp/internal/grants"
+	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/capability"
 	"github.com/sentryagent/agentidp/shared/policy"
@@ -140,8 +140,13 @@ func (a *API) authenticateClient(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	gate, err := a.Clients.Authenticate(ctx, clientauth.Attempt{ClientID: client.ID, Secret: client.Secret, Gone: c.gone})
+	gate, err := a.Clients.Authenticate(ctx, client.Attempt(c.gone))
 	c.agentID, c.organizationID = gate.Agent.ID, gate.Organization.ID
+	if err == nil && client.Assertion != nil {
+		err = a.Log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+			return nil, client.Assertion.Spend(ctx, tx)
+		})
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 
@@ -35,6 +36,7 @@ func (a *API) createAgent(ctx context.Context, c *call) error {
 	in := registry.NewAgent{
 		OrganizationID: or(m.text("organizationId")), Email: or(m.text("email")), Type: or(m.text("agentType")),
 		Version: or(m.text("version")), Owner: or(m.text("owner")), Environment: or(m.text("deploymentEnv")), Metadata: m.value("metadata"),
+		JWKS: m.value("jwks"), JWKSURI: or(m.clearable("jwksUri")),
 	}
 	if capabilities := m.texts("capabilities"); capabilities != nil {
 		in.Capabilities = *capabilities
@@ -55,6 +57,20 @@ func (a *API) createAgent(ctx context.Context, c *call) error {
 	c.etag(agent.Revision)
 	c.location(prefix, "agents", agent.ID)
 	return c.answer(http.StatusCreated, viewAgent(agent))
+}
+
+// clearable is a string member that null clears, which reads as the empty
+// string; nil when absent.
+func (m *members) clearable(name string) *string {
+	if bytes.Equal(m.raw[name], []byte("null")) {
+		m.value(name)
+		return new(string)
+	}
+	text := m.text(name)
+	if text != nil && *text == "" {
+		m.breaks(name, "must not be empty; null clears it")
+	}
+	return text
 }
 
 func (a *API) getAgent(ctx context.Context, c *call) error {
@@ -95,6 +111,7 @@ func (a *API) updateAgent(ctx context.Context, c *call) error {
 	patch := registry.AgentPatch{
 		Email: m.text("email"), Type: m.text("agentType"), Version: m.text("version"), Capabilities: m.texts("capabilities"),
 		Owner: m.text("owner"), Environment: m.text("deploymentEnv"), Status: m.text("status"), Metadata: m.value("metadata"),
+		JWKS: m.value("jwks"), JWKSURI: m.clearable("jwksUri"),
 	}
 	if patch.IfMatch, err = c.ifMatch(); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -28,6 +29,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/token"
+	"github.com/sentryagent/agentidp/shared/trace"
 )
 
 // Options are the collaborators of an API. Those without a default are required.
@@ -46,7 +48,11 @@ type Options struct {
 	TrustedProxies []netip.Prefix     // whose X-Forwarded-For counts; default none
 	Checks         []Check            // what /health asks, in order
 	MaxPolls       int                // of the revocation feed waiting at once; default 4096
+	JWKSMaxAge     time.Duration      // how long the key set may be kept; default 5 min
 	MaxTokenTTL    time.Duration      // longest life of a token that is accepted here; default 1 h
+	CORSOrigins    []string           // whose pages may call, see CheckOrigin; default none
+	Sampler        trace.Sampler      // share of the traces begun here that Export gets
+	Export         func(trace.Span)   // gets the span of each request of a sampled trace; must not block; default: nobody does
 	ServeMetrics   bool               // answer /metrics here; else 404
 	Metrics        *metrics.Set       // default: a set nobody reads
 	Logger         *slog.Logger       // default slog.Default
@@ -67,8 +73,11 @@ type API struct {
 	stopping  chan struct{} // closed by Stop
 	stop      sync.Once
 	health    health
+	draining  atomic.Bool // set by Drain
 	documents documents
 	observe   *observer
+	cors      cors
+	preflight fasthttp.RequestHandler
 	unmatched *Route // what 404 and 405 are counted and logged under
 }
 
@@ -89,8 +98,9 @@ func New(o Options) *API {
 		polls:     make(chan struct{}, o.MaxPolls),
 		ingests:   make(chan struct{}, maxIngests),
 		stopping:  make(chan struct{}),
-		documents: newDocuments(o.Issuer, o.Grants.Types()),
+		documents: newDocuments(o.Issuer, o.Grants.Types(), o.Clients.Algorithms()),
 		observe:   newObserver(o.Metrics),
+		cors:      newCORS(o.CORSOrigins),
 		unmatched: &Route{OperationID: "none", Path: prefix + "/", Capability: policy.Public, access: byAnyone, handle: (*API).noRoute},
 	}
 	o.Metrics.NewGauge("agentidp_feed_polls", func() float64 { return float64(len(a.polls)) })
@@ -101,6 +111,9 @@ func New(o Options) *API {
 func withDefaults(o Options) Options {
 	if o.MaxPolls <= 0 {
 		o.MaxPolls = defaultMaxPolls
+	}
+	if o.JWKSMaxAge <= 0 {
+		o.JWKSMaxAge = cacheSeconds * time.Second
 	}
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
@@ -123,6 +136,8 @@ func (a *API) mount() {
 	base := issuerPath(a.Issuer)
 	r.NotFound = a.serve(a.unmatched, base)
 	a.observe.add(a.unmatched.OperationID)
+	a.preflight = a.serve(newPreflight(), base)
+	a.observe.add(newPreflight().OperationID)
 	for _, route := range Routes() {
 		a.observe.add(route.OperationID)
 		a.handle(&route, route.Path, "")
@@ -161,7 +176,13 @@ func issuerPath(issuer string) string {
 }
 
 // Handler serves one request.
-func (a *API) Handler(http *fasthttp.RequestCtx) { a.router.Handler(http) }
+func (a *API) Handler(http *fasthttp.RequestCtx) {
+	if a.isPreflight(http) {
+		a.preflight(http)
+		return
+	}
+	a.router.Handler(http)
+}
 
 // Refuse answers what the server refused before any route saw it: malformed,
 // too large or too slow requests.

@@ -20,6 +20,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/token"
+	"github.com/sentryagent/agentidp/shared/trace"
 )
 
 // call is one request on its way through the pipeline. One goroutine owns it.
@@ -36,6 +37,9 @@ type call struct {
 	charged bool        // counted by the rate limit
 
 	form grants.Form // of an OAuth request that was read
+
+	span   trace.Context // the request's own
+	caller trace.Context // whose call it is; zero: a trace begins here
 
 	// Set by access control.
 	gate     store.Gate

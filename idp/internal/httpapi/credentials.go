@@ -37,7 +37,7 @@ func (a *API) createCredential(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	in := registry.NewCredential{ExpiresAt: m.instant("expiresAt")}
+	in := registry.NewCredential{Method: or(m.text("authMethod")), ExpiresAt: m.instant("expiresAt")}
 	if err := m.done(); err != nil {
 		return err
 	}
@@ -45,6 +45,7 @@ func (a *API) createCredential(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	c.replayed(issued.Replayed)
 	c.location(prefix, "agents", id, "credentials", issued.ID)
 	return c.answer(http.StatusCreated, viewIssued(issued))
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/feed"
 )
 
-// TestFacts plays testdata/*.http, each file against a fresh IdP. A file is a
+// TestFacts plays testdata/*.http, each file against a fresh IdP on each store. A file is a
 // list of facts; each begins with "### title" and goes on with any of
 //
 //	@directive …          see (*world).direct
@@ -43,25 +43,33 @@ func TestFacts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.http")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".http"), func(t *testing.T) {
-			t.Parallel()
-			content, err := os.ReadFile(file)
-			require.NoError(t, err)
-			var w *world
-			for i, section := range strings.Split("\n"+string(content), "\n### ") {
-				title, text, _ := strings.Cut(section, "\n")
-				if i == 0 {
-					w = newWorld(t, settings(t, section))
-					w.vars["admin.token"] = w.token("admin", w.set.issuer)
-					w.seed()
-					continue
-				}
-				w.fact(fmt.Sprintf("%s: %s", filepath.Base(file), title), strings.Split(text, "\n"))
-			}
-			w.keepsSecrets(file)
-		})
+	for backend := range stores {
+		for _, file := range files {
+			t.Run(backend+"/"+strings.TrimSuffix(filepath.Base(file), ".http"), func(t *testing.T) {
+				t.Parallel()
+				playFacts(t, backend, file)
+			})
+		}
 	}
+}
+
+func playFacts(t *testing.T, backend, file string) {
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var w *world
+	for i, section := range strings.Split("\n"+string(content), "\n### ") {
+		title, text, _ := strings.Cut(section, "\n")
+		if i == 0 {
+			set := settings(t, section)
+			set.backend = backend
+			w = newWorld(t, set)
+			w.vars["admin.token"] = w.token("admin", w.set.issuer)
+			w.seed()
+			continue
+		}
+		w.fact(fmt.Sprintf("%s: %s", filepath.Base(file), title), strings.Split(text, "\n"))
+	}
+	w.keepsSecrets(file)
 }
 
 // seed makes the variables that no request can: a cursor of the feed, and
@@ -114,6 +122,8 @@ func settings(t *testing.T, text string) setting {
 			s.trusted = append(s.trusted, netip.MustParsePrefix(value))
 		case "@issuer":
 			s.issuer = value
+		case "@cors":
+			s.cors = append(s.cors, value)
 		case "@metrics":
 			s.metrics = true
 		default:
@@ -181,6 +191,10 @@ func (w *world) direct(title string, words []string) {
 		for range count {
 			require.Equal(w.t, http.StatusUnauthorized, w.call("", http.MethodGet, "/api/v1/agents", "", "X-Forwarded-For", words[1]).status, title)
 		}
+	case "key": // name: makes {{name.jwks}}
+		w.makeKey(words[1])
+	case "assert": // see (*world).assert
+		w.assert(words[1:])
 	case "checkpoint": // wait until one is signed
 		require.Eventually(w.t, func() bool {
 			return w.call(w.vars["admin.token"], http.MethodGet, "/api/v1/audit/checkpoint", "").status == http.StatusOK

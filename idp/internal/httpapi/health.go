@@ -54,8 +54,17 @@ type health struct {
 	last       Health
 }
 
+// Drain makes /health say 503 and every answer the last of its connection, so
+// that callers go elsewhere before the server ends. Requests are served on.
+func (a *API) Drain() { a.draining.Store(true) }
+
 // Health asks every dependency, at most once a second.
 func (a *API) Health(ctx context.Context) Health {
+	if a.draining.Load() {
+		return Health{Status: StateUnavailable, Version: a.Version, Dependencies: map[string]Dependency{
+			"process": {Status: StateUnavailable, Reason: "stopping"},
+		}}
+	}
 	a.health.Lock()
 	defer a.health.Unlock()
 	if now := a.Now(); a.health.at.IsZero() || now.Sub(a.health.at) >= checkEvery {

@@ -5,13 +5,14 @@ import (
 	"net/http"
 
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
+	"github.com/sentryagent/agentidp/idp/internal/revocation"
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
 func viewKey(k issuer.Info) keyView {
 	return keyView{
 		KID: k.KID, Algorithm: token.Algorithm, Bits: k.Bits, Status: string(k.Status),
-		CreatedAt: stamp(k.CreatedAt), ActivatedAt: stamp(k.ActivatedAt), RetiredAt: stamp(k.RetiredAt),
+		CreatedAt: stamp(k.CreatedAt), ActivateAt: stamp(k.ActivateAt), ActivatedAt: stamp(k.ActivatedAt), RetiredAt: stamp(k.RetiredAt),
 	}
 }
 
@@ -27,4 +28,36 @@ func (a *API) listKeys(_ context.Context, c *call) error {
 		list.Data = append(list.Data, viewKey(k))
 	}
 	return c.answer(http.StatusOK, list)
+}
+
+// rotateKey answers with the key that is to sign, or after an emergency signs.
+func (a *API) rotateKey(ctx context.Context, c *call) error {
+	if err := c.noQuery(); err != nil {
+		return err
+	}
+	m, err := c.members()
+	if err != nil {
+		return err
+	}
+	in := revocation.Rotation{Emergency: m.boolean("emergency"), Reason: or(m.text("reason"))}
+	if in.Reason != "" && !in.Emergency {
+		m.breaks("reason", "is for an emergency")
+	}
+	if err := m.done(); err != nil {
+		return err
+	}
+	actor, err := c.actor()
+	if err != nil {
+		return err
+	}
+	key, replayed, err := a.Revocation.RotateKey(ctx, actor, in)
+	if err != nil {
+		return err
+	}
+	info, err := a.Keys.Info(key)
+	if err != nil {
+		return err
+	}
+	c.replayed(replayed)
+	return c.answer(http.StatusAccepted, viewKey(info))
 }

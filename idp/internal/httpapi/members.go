@@ -135,6 +135,13 @@ func (m *members) integer(name string) int {
 	return n
 }
 
+// boolean is true or false; false when absent.
+func (m *members) boolean(name string) bool {
+	var b bool
+	m.read(name, &b, "must be true or false")
+	return b
+}
+
 // instant is a time in RFC 3339; zero when absent.
 func (m *members) instant(name string) time.Time {
 	s := m.text(name)

@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sentryagent/agentidp/docs"
+	"github.com/sentryagent/agentidp/idp/internal/grants"
 )
 
 const (
@@ -24,14 +27,15 @@ const (
 
 // document is something that never changes while the process lives.
 type document struct {
-	media string
-	body  []byte
-	etag  string
+	media   string
+	body    []byte
+	etag    string
+	seconds int // how long it may be kept
 }
 
 func newDocument(media string, body []byte) document {
 	sum := sha256.Sum256(body)
-	return document{media: media, body: body, etag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+	return document{media: media, body: body, etag: `"` + hex.EncodeToString(sum[:8]) + `"`, seconds: cacheSeconds}
 }
 
 type documents struct {
@@ -49,26 +53,34 @@ type metadata struct {
 	ResponseTypes         []string `json:"response_types_supported"` // present and empty: client libraries insist
 	GrantTypes            []string `json:"grant_types_supported"`
 	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAlgs             []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs     []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs        []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	SubjectTypes          []string `json:"subject_types_supported,omitempty"`
 	IDTokenSigningMethods []string `json:"id_token_signing_alg_values_supported,omitempty"`
 }
 
-func newMetadata(issuer string, grantTypes []string) metadata {
+// newMetadata offers client assertions when there are algorithms to sign them with.
+func newMetadata(issuer string, grantTypes, algorithms []string) metadata {
 	at := strings.TrimRight(issuer, "/")
-	methods := []string{"client_secret_basic", "client_secret_post"}
+	methods := []string{string(grants.MethodBasic), string(grants.MethodPost)}
+	if len(algorithms) > 0 {
+		methods = append(methods, string(grants.MethodPrivateKey))
+	}
 	return metadata{
 		Issuer: issuer, Authorization: at + "/authorize", Token: at + prefix + "/token", JWKS: at + pathJWKS,
 		Introspection: at + prefix + "/token/introspect", Revocation: at + prefix + "/token/revoke",
-		ResponseTypes: []string{}, GrantTypes: grantTypes, TokenAuth: methods,
-		IntrospectionAuth: append(methods[:2:2], "Bearer"), RevocationAuth: methods,
+		ResponseTypes: []string{}, GrantTypes: grantTypes, TokenAuth: methods, TokenAlgs: algorithms,
+		IntrospectionAuth: append(slices.Clone(methods), "Bearer"), IntrospectionAlgs: algorithms,
+		RevocationAuth: methods, RevocationAlgs: algorithms,
 	}
 }
 
 // newDocuments panics when the description in the binary is broken.
-func newDocuments(issuer string, grantTypes []string) documents {
-	server := newMetadata(issuer, grantTypes)
+func newDocuments(issuer string, grantTypes, algorithms []string) documents {
+	server := newMetadata(issuer, grantTypes, algorithms)
 	openID := server
 	// OpenID Connect Discovery section 3 demands these; no ID token is ever issued.
 	openID.SubjectTypes, openID.IDTokenSigningMethods = []string{"public"}, []string{"RS256"}
@@ -91,7 +103,7 @@ func encode(value any) []byte {
 }
 
 func (c *call) serveDocument(d document) error {
-	c.cacheFor(cacheSeconds)
+	c.cacheFor(d.seconds)
 	if !c.unchanged(d.etag) {
 		c.write(http.StatusOK, d.media, d.body)
 	}
@@ -117,5 +129,5 @@ func (a *API) getOpenapiJSON(_ context.Context, c *call) error {
 // getJwks serves the key set as it is now.
 func (a *API) getJwks(_ context.Context, c *call) error {
 	body, etag := a.Keys.JWKS()
-	return c.serveDocument(document{media: "application/json", body: body, etag: etag})
+	return c.serveDocument(document{media: "application/json", body: body, etag: etag, seconds: int(a.JWKSMaxAge / time.Second)})
 }

@@ -77,10 +77,12 @@ func (a *API) logLine(c *call, took time.Duration) {
 	if c.route.quiet {
 		level = slog.LevelDebug
 	}
+	traceID, spanID := c.span.IDs()
 	attributes := []slog.Attr{
 		slog.String("operation", c.route.OperationID), slog.String("method", clip(string(c.http.Method()), 16)),
 		slog.String("path", clip(c.path, maxLoggedPath)), slog.Int("status", c.http.Response.StatusCode()),
 		slog.Duration("took", took), slog.String("request_id", c.origin.RequestID), slog.String("address", c.origin.IPAddress),
+		slog.String("trace_id", traceID), slog.String("span_id", spanID),
 	}
 	for _, optional := range []slog.Attr{
 		slog.String("agent_id", c.agentID), slog.String("organization_id", c.organizationID),

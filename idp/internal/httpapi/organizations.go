@@ -32,6 +32,7 @@ func (a *API) createOrganization(ctx context.Context, c *call) error {
 	in := registry.NewOrganization{
 		ID: or(m.text("organizationId")), Name: or(m.text("name")), Plan: or(m.text("plan")), AdministratorEmail: or(m.text("administratorEmail")),
 	}
+	m.read("maxCredentialAge", &in.MaxCredentialAge, "must be an integer")
 	m.require("organizationId", "name")
 	if err := m.done(); err != nil {
 		return err
@@ -87,6 +88,9 @@ func (a *API) updateOrganization(ctx context.Context, c *call) error {
 		return err
 	}
 	patch := registry.OrganizationPatch{Name: m.text("name"), Plan: m.text("plan")}
+	if age := int64(0); m.read("maxCredentialAge", &age, "must be an integer") {
+		patch.MaxCredentialAge = &age
+	}
 	if patch.IfMatch, err = c.ifMatch(); err != nil {
 		return err
 	}

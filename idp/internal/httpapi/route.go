@@ -114,6 +114,7 @@ func Routes() []Route {
 		{Method: "GET", Path: "/api/v1/revocations", OperationID: "getRevocations", Capability: "revocations:read", unlimited: true, budget: budgetPoll, handle: (*API).getRevocations},
 		{Method: "POST", Path: "/api/v1/revocations", OperationID: "createRevocation", Capability: "revocations:write", body: jsonBody, idempotent: true, handle: (*API).createRevocation},
 		{Method: "GET", Path: "/api/v1/keys", OperationID: "listKeys", Capability: "keys:read", handle: (*API).listKeys},
+		{Method: "POST", Path: "/api/v1/keys/rotate", OperationID: "rotateKey", Capability: "keys:write", body: jsonBody, idempotent: true, budget: budgetSecret, handle: (*API).rotateKey},
 		{Method: "GET", Path: "/api/v1/sidecars", OperationID: "listSidecars", Capability: "sidecars:read", handle: (*API).listSidecars},
 
 		{Method: "GET", Path: "/health", OperationID: "getHealth", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getHealth},

@@ -12,9 +12,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/failpoint"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/httpx"
+	"github.com/sentryagent/agentidp/shared/trace"
 )
 
 // serve is the pipeline of a route: who calls from where, how often, with what
@@ -28,8 +30,12 @@ func (a *API) serve(route *Route, base string) fasthttp.RequestHandler {
 			c.failure = err
 			c.render(apierr.From(err))
 		}
+		if a.draining.Load() {
+			ctx.SetConnectionClose()
+		}
 		done(route.OperationID, ctx.Response.StatusCode(), a.Now().Sub(started))
 		a.logLine(c, a.Now().Sub(started))
+		a.exportSpan(c, started)
 	}
 }
 
@@ -47,6 +53,8 @@ func (a *API) open(ctx *fasthttp.RequestCtx, route *Route, base string) *call {
 	if c.address.IsValid() {
 		c.origin.IPAddress = c.address.String()
 	}
+	c.span, c.caller = a.startSpan(ctx)
+	a.dress(c)
 	c.set("Cache-Control", "no-store")
 	if route.oauth {
 		c.set("Pragma", "no-cache")
@@ -74,10 +82,13 @@ func (a *API) run(c *call) (err error) {
 	}
 	ctx, cancel := httpx.Context(c.http, budget)
 	defer cancel()
+	ctx = trace.With(ctx, c.span)
 	if err := a.enter(ctx, c); err != nil {
 		return inTime(err)
 	}
+	failpoint.Hit(failpoint.RequestAdmitted)
 	err = c.route.handle(a, ctx, c)
+	failpoint.Hit(failpoint.RequestDone)
 	if err == nil {
 		return nil
 	}
@@ -147,18 +158,22 @@ func tooLarge(limit int) error {
 
 // noRoute answers what no route matches: 405 where another method would, else 404.
 func (a *API) noRoute(_ context.Context, c *call) error {
-	path := string(c.http.URI().PathOriginal())
-	var allowed []string
-	for _, method := range a.methods {
-		if handler, _ := a.router.Lookup(method, path, nil); handler != nil {
-			allowed = append(allowed, method)
-		}
-	}
+	allowed := a.methodsOf(pathOf(c.http))
 	if allowed == nil {
 		return noSuchPath()
 	}
 	c.set("Allow", strings.Join(allowed, ", "))
 	return apierr.New(apierr.MethodNotAllowed, "the path has no method %s", clip(string(c.http.Method()), 16)).WithReason("method_not_allowed")
+}
+
+// methodsOf lists the methods that a path has routes for; nil if none.
+func (a *API) methodsOf(path string) (methods []string) {
+	for _, method := range a.methods {
+		if handler, _ := a.router.Lookup(method, path, nil); handler != nil {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }
 
 func noSuchPath() error {

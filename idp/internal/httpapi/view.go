@@ -30,6 +30,8 @@ type agentView struct {
 	DeploymentEnv  string          `json:"deploymentEnv"`
 	Status         string          `json:"status"`
 	Metadata       json.RawMessage `json:"metadata,omitempty"`
+	JWKS           json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI        string          `json:"jwksUri,omitempty"`
 	CreatedAt      string          `json:"createdAt"`
 	UpdatedAt      string          `json:"updatedAt"`
 	LastAuthAt     string          `json:"lastAuthAt,omitempty"`
@@ -39,7 +41,7 @@ func viewAgent(a idp.Agent) agentView {
 	return agentView{
 		AgentID: a.ID, OrganizationID: a.OrganizationID, Email: a.Email, AgentType: string(a.Type), Version: a.Version,
 		Capabilities: a.Capabilities.Strings(), Owner: a.Owner, DeploymentEnv: string(a.Environment), Status: string(a.Status),
-		Metadata: a.Metadata, CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt), LastAuthAt: stamp(a.LastAuthAt),
+		Metadata: a.Metadata, JWKS: a.JWKS, JWKSURI: a.JWKSURI, CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt), LastAuthAt: stamp(a.LastAuthAt),
 	}
 }
 
@@ -48,6 +50,7 @@ type credentialView struct {
 	ClientID     string `json:"clientId"`
 	ClientSecret string `json:"clientSecret,omitempty"` // at creation and rotation alone
 	AgentID      string `json:"agentId"`
+	AuthMethod   string `json:"authMethod"`
 	Status       string `json:"status"`
 	CreatedAt    string `json:"createdAt"`
 	ExpiresAt    string `json:"expiresAt,omitempty"`
@@ -57,7 +60,7 @@ type credentialView struct {
 
 func viewCredential(c idp.Credential) credentialView {
 	return credentialView{
-		CredentialID: c.ID, ClientID: c.ClientID, AgentID: c.AgentID, Status: string(c.Status), CreatedAt: stamp(c.CreatedAt),
+		CredentialID: c.ID, ClientID: c.ClientID, AgentID: c.AgentID, AuthMethod: string(c.Method), Status: string(c.Status), CreatedAt: stamp(c.CreatedAt),
 		ExpiresAt: stamp(c.ExpiresAt), RevokedAt: stamp(c.RevokedAt), LastUsedAt: stamp(c.LastUsedAt),
 	}
 }
@@ -69,15 +72,19 @@ func viewIssued(c registry.IssuedCredential) credentialView {
 }
 
 type organizationView struct {
-	OrganizationID string `json:"organizationId"`
-	Name           string `json:"name"`
-	Plan           string `json:"plan"`
-	CreatedAt      string `json:"createdAt"`
-	UpdatedAt      string `json:"updatedAt"`
+	OrganizationID   string `json:"organizationId"`
+	Name             string `json:"name"`
+	Plan             string `json:"plan"`
+	MaxCredentialAge int64  `json:"maxCredentialAge"` // seconds; 0: none
+	CreatedAt        string `json:"createdAt"`
+	UpdatedAt        string `json:"updatedAt"`
 }
 
 func viewOrganization(o idp.Organization) organizationView {
-	return organizationView{OrganizationID: o.ID, Name: o.Name, Plan: string(o.Plan), CreatedAt: stamp(o.CreatedAt), UpdatedAt: stamp(o.UpdatedAt)}
+	return organizationView{
+		OrganizationID: o.ID, Name: o.Name, Plan: string(o.Plan), MaxCredentialAge: int64(o.MaxCredentialAge / time.Second),
+		CreatedAt: stamp(o.CreatedAt), UpdatedAt: stamp(o.UpdatedAt),
+	}
 }
 
 type foundedView struct {
@@ -92,6 +99,7 @@ type keyView struct {
 	Bits        int    `json:"bits"`
 	Status      string `json:"status"`
 	CreatedAt   string `json:"createdAt"`
+	ActivateAt  string `json:"activateAt,omitempty"`
 	ActivatedAt string `json:"activatedAt,omitempty"`
 	RetiredAt   string `json:"retiredAt,omitempty"`
 }

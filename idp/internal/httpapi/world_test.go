@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -34,10 +35,13 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
 	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/idp/internal/store/postgres"
+	"github.com/sentryagent/agentidp/idp/internal/store/postgres/pgtest"
 	"github.com/sentryagent/agentidp/idp/internal/store/sqlite"
 	"github.com/sentryagent/agentidp/policies"
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/shared/trace"
 )
 
 func TestMain(m *testing.M) {
@@ -54,8 +58,25 @@ type setting struct {
 	trusted  []netip.Prefix
 	audience grants.Audiences
 	metrics  bool
+	cors     []string
+	sampler  trace.Sampler
+	export   func(trace.Span)
 	maxPolls int
 	checks   []httpapi.Check
+	backend  string // of stores; default sqlite
+
+	keySource clientauth.KeySource // default: none
+}
+
+// stores makes a fresh store of each backend.
+var stores = map[string]func(t *testing.T) (store.DB, error){
+	"sqlite": func(t *testing.T) (store.DB, error) { return sqlite.OpenMemory(t.Context()) },
+	"postgres": func(t *testing.T) (store.DB, error) {
+		url := pgtest.Migrated(t, func(ctx context.Context, url string) error {
+			return postgres.Migrate(ctx, url, func(string) {})
+		})
+		return postgres.Open(t.Context(), postgres.Options{URL: url, MaxConns: 4})
+	},
 }
 
 // world is a whole IdP behind a real socket, on a real store, with its own clock.
@@ -73,7 +94,8 @@ type world struct {
 	base    string // of requests
 	http    *http.Client
 	vars    map[string]string
-	stop    func() // the server, once
+	keys    map[string]*ecdsa.PrivateKey // that assertions are signed with
+	stop    func()                       // the server, once
 }
 
 type clock struct{ offset atomic.Int64 }
@@ -130,19 +152,26 @@ type cheapHasher struct{}
 
 func (cheapHasher) Scheme() string { return "cheap" }
 
-func (cheapHasher) Hash(_ context.Context, secret string) (idp.SecretHash, error) {
+func (cheapHasher) Hash(_ context.Context, _, secret string) (idp.SecretHash, error) {
 	sum := sha256.Sum256([]byte(secret))
 	return idp.SecretHash{Scheme: "cheap", Encoded: hex.EncodeToString(sum[:])}, nil
 }
 
-func (h cheapHasher) Verify(ctx context.Context, hash idp.SecretHash, secret string) (bool, error) {
-	made, err := h.Hash(ctx, secret)
+func (h cheapHasher) Verify(ctx context.Context, id string, hash idp.SecretHash, secret string) (bool, error) {
+	made, err := h.Hash(ctx, id, secret)
 	return made == hash, err
 }
 
 func (cheapHasher) Candidate(idp.SecretHash, string) bool { return true }
 
-func (cheapHasher) Decoy() idp.SecretHash { return idp.SecretHash{Scheme: "cheap", Encoded: "none"} }
+func (cheapHasher) Current(idp.SecretHash) bool { return true }
+
+func (cheapHasher) Decoys(tried ...idp.SecretHash) []idp.SecretHash {
+	if len(tried) > 0 {
+		return nil
+	}
+	return []idp.SecretHash{{Scheme: "cheap", Encoded: "none"}}
+}
 
 const defaultIssuer = "https://idp.example.com"
 
@@ -166,7 +195,10 @@ func newWorld(t *testing.T, set setting) *world {
 		set.issuer = defaultIssuer
 	}
 	set.audience.Issuer = set.issuer
-	db, err := sqlite.OpenMemory(ctx)
+	if set.backend == "" {
+		set.backend = "sqlite"
+	}
+	db, err := stores[set.backend](t)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	w := &world{t: t, set: set, base: strings.Replace(set.issuer, "https:", "http:", 1), db: &switchedDB{DB: db}, metrics: metrics.NewSet(), logs: &logBuffer{}, clock: &clock{}, vars: map[string]string{}}
@@ -175,15 +207,16 @@ func newWorld(t *testing.T, set setting) *world {
 	require.NoError(t, err)
 	w.issuer, err = issuer.Open(ctx, db, sealer, w.clock.now)
 	require.NoError(t, err)
+	w.issuer.Follow(issuer.Schedule{Ahead: 10 * time.Minute})
 	checkpoints, err := auditlog.OpenCheckpointKey(ctx, db, sealer, "idp.example.com/audit", w.clock.now)
 	require.NoError(t, err)
-	log := auditlog.New(w.db, checkpoints, auditlog.Options{Now: w.clock.now, CheckpointEvery: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	log := auditlog.New(w.db, checkpoints, auditlog.Options{Now: w.clock.now, CheckpointEvery: 20 * time.Millisecond, Patience: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 	w.run(log)
 	_, err = w.issuer.Import(ctx, func(ctx context.Context, change func(context.Context, *store.Tx) ([]idp.Event, error)) error {
 		return log.Commit(ctx, change)
 	}, keyPEM())
 	require.NoError(t, err)
-	w.vars["backend"] = w.issuer.Backend()
+	w.vars["backend"], w.vars["store"] = w.issuer.Backend(), set.backend
 	w.compose(ctx, log)
 	w.serve()
 	w.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -206,7 +239,9 @@ func (w *world) run(log *auditlog.Log) {
 
 func (w *world) compose(ctx context.Context, log *auditlog.Log) {
 	hasher := cheapHasher{}
-	clients, err := clientauth.New(clientauth.Options{DB: w.db, Hasher: hasher, Now: w.clock.now, Metrics: w.metrics})
+	clients, err := clientauth.New(clientauth.Options{
+		DB: w.db, Hasher: hasher, Issuer: w.set.issuer, KeySource: w.set.keySource, Now: w.clock.now, Metrics: w.metrics,
+	})
 	require.NoError(w.t, err)
 	w.t.Cleanup(clients.Close)
 	service := registry.New(registry.Options{DB: w.db, Log: log, Hasher: hasher, Limits: w.set.limits, Now: w.clock.now})
@@ -224,6 +259,7 @@ func (w *world) compose(ctx context.Context, log *auditlog.Log) {
 	w.api = httpapi.New(httpapi.Options{
 		Issuer: w.set.issuer, DB: w.db, Registry: service, Revocation: revoked, Log: log, Grants: handler, Clients: clients,
 		Keys: w.issuer, Policy: w.policy, Limiter: ratelimit.New(ratelimit.Options{Limit: w.set.limits.RequestsPerMinute, Now: w.clock.now}),
+		CORSOrigins: w.set.cors, Sampler: w.set.sampler, Export: w.set.export,
 		TrustedProxies: w.set.trusted, Checks: w.checks(log), MaxPolls: w.set.maxPolls, ServeMetrics: w.set.metrics, Metrics: w.metrics,
 		Logger: slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "1.2.3", Now: w.clock.now,
 	})
@@ -231,7 +267,7 @@ func (w *world) compose(ctx context.Context, log *auditlog.Log) {
 
 func (w *world) checks(log *auditlog.Log) []httpapi.Check {
 	return append([]httpapi.Check{
-		{Name: "store", Critical: true, Backend: "sqlite", Run: func(ctx context.Context) error {
+		{Name: "store", Critical: true, Backend: w.set.backend, Run: func(ctx context.Context) error {
 			if w.db.noWrites.Load() {
 				return errors.New("switched off")
 			}

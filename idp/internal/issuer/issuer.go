@@ -34,6 +34,7 @@ type Issuer struct {
 	now       idp.Clock
 	backend   backend
 	turnstile *turnstile.Turnstile
+	schedule  Schedule
 	durations *metrics.PrometheusHistogram // of signatures; nil until Instrument
 
 	reloading sync.Mutex // one Reload at a time

@@ -6,11 +6,9 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
-	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
@@ -41,8 +39,8 @@ func (s *Spare) insert(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 
 // RevokeKey ends a key for good, in tx: it neither signs nor verifies any more
 // once tx has committed and Reload has run. The active key gives its place to
-// the spare; without one that is an OVERLOADED, as the caller found another key
-// active. The events lack who acted. A key that is revoked already is no error,
+// the next one or, when none is published, to the spare; without either that is
+// an OVERLOADED, as the caller found another key active. The events lack who acted. A key that is revoked already is no error,
 // one that is not in the store is idp.ErrNotFound.
 func (i *Issuer) RevokeKey(ctx context.Context, tx *store.Tx, kid string, spare *Spare) ([]idp.Event, error) {
 	keys, err := tx.Keys.List(ctx, store.UseToken)
@@ -57,12 +55,9 @@ func (i *Issuer) RevokeKey(ctx context.Context, tx *store.Tx, kid string, spare 
 	if was == store.KeyRevoked {
 		return nil, nil
 	}
-	if err := tx.Keys.SetStatus(ctx, kid, store.KeyRevoked, idp.Time(i.now())); err != nil || was != store.KeyActive {
+	now := idp.Time(i.now())
+	if err := tx.Keys.SetStatus(ctx, kid, store.KeyRevoked, now); err != nil || was != store.KeyActive {
 		return nil, err
 	}
-	if spare == nil {
-		return nil, apierr.New(apierr.Overloaded, "the signing key was just changed; try again").
-			WithReason("key_changed").WithRetryAfter(time.Second)
-	}
-	return spare.insert(ctx, tx)
+	return succeed(ctx, tx, keys, spare, now)
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // RetiredGrace is how long a retired key still verifies: the longest token
-// lifetime, an hour, and as much again for clocks and caches.
-const RetiredGrace = 2 * time.Hour
+// lifetime, an hour, and some more for clocks.
+const RetiredGrace = time.Hour + 5*time.Minute
 
 // ring is the immutable set of keys between two reloads.
 type ring struct {
@@ -33,6 +33,7 @@ type Info struct {
 	Status      store.KeyStatus
 	Bits        int
 	CreatedAt   time.Time
+	ActivateAt  time.Time // when a next key is to sign
 	ActivatedAt time.Time // zero: never
 	RetiredAt   time.Time // zero: never
 }
@@ -42,12 +43,25 @@ func (i *Issuer) List() []Info {
 	keys := i.ring.Load().keys
 	list := make([]Info, len(keys))
 	for n, k := range keys {
-		list[n] = Info{
-			KID: k.row.ID, Status: k.row.Status, Bits: k.public.N.BitLen(),
-			CreatedAt: k.row.CreatedAt, ActivatedAt: k.row.ActivatedAt, RetiredAt: k.row.RetiredAt,
-		}
+		list[n] = k.info()
 	}
 	return list
+}
+
+// Info describes a row of the store.
+func (i *Issuer) Info(row store.Key) (Info, error) {
+	k, err := i.reopen(row, i.ring.Load())
+	if err != nil {
+		return Info{}, err
+	}
+	return k.info(), nil
+}
+
+func (k *key) info() Info {
+	return Info{
+		KID: k.row.ID, Status: k.row.Status, Bits: k.public.N.BitLen(), CreatedAt: k.row.CreatedAt,
+		ActivateAt: k.row.ActivateAt, ActivatedAt: k.row.ActivatedAt, RetiredAt: k.row.RetiredAt,
+	}
 }
 
 var statusOrder = []store.KeyStatus{store.KeyActive, store.KeyNext, store.KeyRetired}

@@ -25,6 +25,10 @@ type NewAgent struct {
 	Owner          string
 	Environment    string
 	Metadata       json.RawMessage // nil or null: none
+	JWKS           json.RawMessage // nil or null: none
+	JWKSURI        string          // empty: none
+
+	allowHTTP bool // see Options
 }
 
 // agent validates the input into an agent that is active from now on. Its
@@ -36,15 +40,16 @@ func (in *NewAgent) agent(now time.Time) (idp.Agent, error) {
 	}
 	patch := AgentPatch{
 		Email: &in.Email, Type: &in.Type, Version: &in.Version, Capabilities: &in.Capabilities,
-		Owner: &in.Owner, Environment: &in.Environment, Metadata: in.Metadata,
+		Owner: &in.Owner, Environment: &in.Environment, Metadata: in.Metadata, JWKS: in.JWKS, JWKSURI: &in.JWKSURI,
 	}
-	return a, Invalid(patch.apply(&a))
+	return a, Invalid(patch.apply(&a, in.allowHTTP))
 }
 
 // CreateAgent registers an agent. replayed says that an earlier request with
 // the same Idempotency-Key made it.
 func (s *Service) CreateAgent(ctx context.Context, actor Actor, in NewAgent) (agent idp.Agent, replayed bool, err error) {
 	now := s.now()
+	in.allowHTTP = s.allowHTTP
 	fresh, err := in.agent(now)
 	if err != nil {
 		return idp.Agent{}, false, err
@@ -78,10 +83,14 @@ func (s *Service) CreateAgent(ctx context.Context, actor Actor, in NewAgent) (ag
 }
 
 func createdAgent(actor *Actor, a *idp.Agent) idp.Event {
-	return actor.Event(idp.ActionAgentCreated, a.OrganizationID, map[string]any{
+	metadata := map[string]any{
 		"targetAgentId": a.ID, "agentType": string(a.Type), "capabilities": a.Capabilities.Strings(),
 		"deploymentEnv": string(a.Environment),
-	})
+	}
+	if members := keyMembers(&idp.Agent{}, a); members != nil {
+		metadata["members"] = members
+	}
+	return actor.Event(idp.ActionAgentCreated, a.OrganizationID, metadata)
 }
 
 // insertAgent stores a new agent within its organization's limits.

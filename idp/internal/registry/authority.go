@@ -15,7 +15,8 @@ import (
 // capability that policy demanded before a use case was called:
 //
 //   - Another organization's objects do not exist, except for the operator's agents.
-//   - Reserved capabilities are given, taken and touched only by who holds them.
+//   - Reserved capabilities are given, taken and touched only by who holds them;
+//     an agent's keys are as good as its credentials.
 //   - Operator capabilities stay in the operator's organization.
 //   - An organization never loses its last active administrator.
 //   - An actor with an obligation touches only the members it names.
@@ -94,7 +95,8 @@ func (a *Actor) mayChange(before, next *idp.Agent) error {
 	}
 	// Whoever ends the tokens of an agent takes from it, for as long as it has
 	// no other, all that it holds.
-	if before.Status == next.Status && !before.CutsTokens(next) {
+	// Whoever sets its keys can become it.
+	if before.Status == next.Status && !before.CutsTokens(next) && keyMembers(before, next) == nil {
 		return nil
 	}
 	return a.Ceiling(before.Capabilities)

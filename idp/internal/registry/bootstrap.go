@@ -129,11 +129,12 @@ func (s *Service) bootstrapCredential(ctx context.Context, agentID string, in Bo
 	if secret == "" {
 		secret = clientauth.NewSecret()
 	}
-	hash, err := s.hasher.Hash(ctx, secret)
+	credential := newCredential(idp.OperatorOrganization, agentID, idp.SecretHash{}, now)
+	hash, err := s.hash(ctx, credential.ID, secret)
 	if err != nil {
-		return IssuedCredential{}, fmt.Errorf("hash the administrator's secret: %w", err)
+		return IssuedCredential{}, fmt.Errorf("the administrator's credential: %w", err)
 	}
-	credential := newCredential(idp.OperatorOrganization, agentID, hash, now)
+	credential.Secret = hash
 	if in.ClientID != "" {
 		credential.ClientID = in.ClientID
 	}

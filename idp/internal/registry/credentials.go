@@ -17,19 +17,27 @@ import (
 // IssuedCredential is a credential with its secret, which is never shown again.
 type IssuedCredential struct {
 	idp.Credential
-	ClientSecret string
+	ClientSecret string // empty: the credential has none
+	Replayed     bool   // made by an earlier request with the same Idempotency-Key
 }
 
 // NewCredential is the body of POST /agents/{agentId}/credentials.
 type NewCredential struct {
+	Method    string    // one of idp.AuthMethods; empty: client_secret
 	ExpiresAt time.Time // zero: never
 }
 
 // CreateCredential gives an agent another credential.
 func (s *Service) CreateCredential(ctx context.Context, actor Actor, agentID string, in NewCredential) (IssuedCredential, error) {
 	now := s.now()
-	if err := Invalid(idp.CheckExpiry(in.ExpiresAt, now)); err != nil {
+	if in.Method == "" {
+		in.Method = string(idp.MethodSecret)
+	}
+	if err := Invalid(idp.CheckAuthMethod(idp.AuthMethod(in.Method)), idp.CheckExpiry(in.ExpiresAt, now)); err != nil {
 		return IssuedCredential{}, err
+	}
+	if in.Method == string(idp.MethodPrivateKey) {
+		return s.createKeyed(ctx, actor, agentID, in, now)
 	}
 	// Asked twice: a refusal must not cost a hash, and only the second answer binds.
 	var organizationID string
@@ -41,12 +49,14 @@ func (s *Service) CreateCredential(ctx context.Context, actor Actor, agentID str
 	if err != nil {
 		return IssuedCredential{}, err
 	}
-	secret, hash, err := s.secret(ctx)
+	credential := newCredential(organizationID, agentID, idp.SecretHash{}, now)
+	credential.ExpiresAt = idp.Time(in.ExpiresAt)
+	secret, hash, err := s.secret(ctx, credential.ID)
 	if err != nil {
 		return IssuedCredential{}, err
 	}
-	credential := newCredential(organizationID, agentID, hash, now)
-	credential.ExpiresAt = idp.Time(in.ExpiresAt)
+	credential.Secret = hash
+	issued := IssuedCredential{ClientSecret: secret}
 	err = actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		if _, err := s.creatable(ctx, tx, &actor, agentID, now); err != nil {
 			return nil, err
@@ -54,12 +64,26 @@ func (s *Service) CreateCredential(ctx context.Context, actor Actor, agentID str
 		if err := tx.Credentials.Insert(ctx, credential); err != nil {
 			return nil, err
 		}
+		if issued.Credential, err = ended(ctx, tx, credential); err != nil {
+			return nil, err
+		}
 		return []idp.Event{createdCredential(&actor, &credential)}, actor.Remember(ctx, tx, http.StatusCreated, credential.ID, now)
 	})
 	if err != nil {
 		return IssuedCredential{}, err
 	}
-	return IssuedCredential{Credential: credential, ClientSecret: secret}, nil
+	return issued, nil
+}
+
+// ended is the credential as callers are shown it: ExpiresAt is when it really
+// ends, by its own expiry or its organization's MaxCredentialAge. Never stored.
+func ended(ctx context.Context, tx *store.Tx, c idp.Credential) (idp.Credential, error) {
+	organization, err := tx.Organizations.Get(ctx, c.OrganizationID)
+	if err != nil {
+		return idp.Credential{}, err
+	}
+	c.ExpiresAt = c.End(organization.MaxCredentialAge)
+	return c, nil
 }
 
 // creatable reads an agent that the actor may give a credential now.
@@ -124,28 +148,40 @@ func (a *Actor) credential(ctx context.Context, tx *store.Tx, agentID, id string
 	return credential, err
 }
 
-// ListCredentials returns one page of an agent's credentials, revoked ones too, and their number.
+// ListCredentials returns one page of an agent's credentials, revoked ones too,
+// and their number. The ExpiresAt of each is its effective end.
 func (s *Service) ListCredentials(ctx context.Context, actor Actor, agentID string, page store.Page) (credentials []idp.Credential, total int, err error) {
 	if err := Invalid(checkPage(page)); err != nil {
 		return nil, 0, err
 	}
 	err = s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := actor.Agent(ctx, tx, agentID); err != nil {
+		agent, err := actor.Agent(ctx, tx, agentID)
+		if err != nil {
+			return err
+		}
+		organization, err := tx.Organizations.Get(ctx, agent.OrganizationID)
+		if err != nil {
 			return err
 		}
 		credentials, total, err = tx.Credentials.List(ctx, agentID, page)
+		for i := range credentials {
+			credentials[i].ExpiresAt = credentials[i].End(organization.MaxCredentialAge)
+		}
 		return err
 	})
 	return credentials, total, err
 }
 
-// GetCredential reads one credential.
+// GetCredential reads one credential. Its ExpiresAt is its effective end.
 func (s *Service) GetCredential(ctx context.Context, actor Actor, agentID, id string) (credential idp.Credential, err error) {
 	err = s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := actor.Agent(ctx, tx, agentID); err != nil {
 			return err
 		}
-		credential, err = actor.credential(ctx, tx, agentID, id)
+		if credential, err = actor.credential(ctx, tx, agentID, id); err != nil {
+			return err
+		}
+		credential, err = ended(ctx, tx, credential)
 		return err
 	})
 	return credential, err
@@ -191,7 +227,7 @@ func revokeCredential(ctx context.Context, tx *store.Tx, c *idp.Credential, revo
 }
 
 func createdCredential(actor *Actor, c *idp.Credential) idp.Event {
-	more := map[string]any{}
+	more := map[string]any{"authMethod": string(c.Method)}
 	if !c.ExpiresAt.IsZero() {
 		more["expiresAt"] = c.ExpiresAt.Format(idp.TimeLayout)
 	}

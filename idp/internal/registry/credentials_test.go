@@ -35,7 +35,7 @@ func TestCreateCredential(t *testing.T) {
 
 	e := w.happened(idp.ActionCredentialCreated)[0]
 	require.Equal(t, map[string]any{
-		"targetAgentId": a.ID, "credentialId": c.ID, "clientId": c.ClientID, "expiresAt": "2026-03-01T13:00:00.000Z",
+		"targetAgentId": a.ID, "credentialId": c.ID, "clientId": c.ClientID, "authMethod": "client_secret", "expiresAt": "2026-03-01T13:00:00.000Z",
 	}, e.Metadata)
 	require.NotContains(t, e.raw, c.ClientSecret)
 

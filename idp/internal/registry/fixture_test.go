@@ -37,7 +37,7 @@ type world struct {
 // countingHasher is a cheap scheme that counts, so that tests see where the work is.
 type countingHasher struct{ calls atomic.Int64 }
 
-func (h *countingHasher) Hash(_ context.Context, secret string) (idp.SecretHash, error) {
+func (h *countingHasher) Hash(_ context.Context, _, secret string) (idp.SecretHash, error) {
 	h.calls.Add(1)
 	return idp.SecretHash{Scheme: "test", Encoded: "hash of " + secret}, nil
 }
@@ -66,7 +66,7 @@ func emptyWorld(t *testing.T, limits idp.Limits) *world {
 	require.NoError(t, err)
 	key, err := auditlog.OpenCheckpointKey(ctx, db, sealer, "log.example.com", now)
 	require.NoError(t, err)
-	log := auditlog.New(db, key, auditlog.Options{Now: now})
+	log := auditlog.New(db, key, auditlog.Options{Now: now, Patience: time.Minute})
 	running, stop := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- log.Run(running) }()

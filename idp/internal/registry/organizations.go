@@ -16,6 +16,7 @@ type NewOrganization struct {
 	ID                 string
 	Name               string
 	Plan               string // empty: free
+	MaxCredentialAge   int64  // seconds; 0: none
 	AdministratorEmail string // empty: admin@localhost
 }
 
@@ -47,6 +48,7 @@ func (in *NewOrganization) found(now time.Time) (FoundedOrganization, error) {
 	}
 	rules := append(idp.CheckOrganizationID("organizationId", in.ID), idp.CheckOrganizationName(in.Name)...)
 	rules = append(rules, idp.CheckPlan(o.Plan)...)
+	rules = append(rules, setCredentialAge(&o, in.MaxCredentialAge)...)
 	if in.AdministratorEmail != "" {
 		if _, broken := idp.NormalizeEmail(in.AdministratorEmail); broken != nil {
 			rules = append(rules, idp.Rule{Field: "administratorEmail", Text: broken[0].Text})
@@ -78,11 +80,12 @@ func (s *Service) CreateOrganization(ctx context.Context, actor Actor, in NewOrg
 	if err := s.view(ctx, admit); err != nil {
 		return FoundedOrganization{}, err
 	}
-	secret, hash, err := s.secret(ctx)
+	credential := newCredential(in.ID, founded.Administrator.ID, idp.SecretHash{}, now)
+	secret, hash, err := s.secret(ctx, credential.ID)
 	if err != nil {
 		return FoundedOrganization{}, err
 	}
-	credential := newCredential(in.ID, founded.Administrator.ID, hash, now)
+	credential.Secret = hash
 	founded.Credential = IssuedCredential{Credential: credential, ClientSecret: secret}
 	err = actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		if err := admit(ctx, tx); err != nil {
@@ -96,6 +99,7 @@ func (s *Service) CreateOrganization(ctx context.Context, actor Actor, in NewOrg
 	if err != nil {
 		return FoundedOrganization{}, err
 	}
+	founded.Credential.ExpiresAt = founded.Credential.End(founded.Organization.MaxCredentialAge)
 	return founded, nil
 }
 
@@ -169,9 +173,10 @@ func (s *Service) ListOrganizations(ctx context.Context, actor Actor, page store
 
 // OrganizationPatch is the body of PATCH /organizations/{organizationId}: nil members stay.
 type OrganizationPatch struct {
-	Name    *string
-	Plan    *string
-	IfMatch string // the header as sent; empty without one
+	Name             *string
+	Plan             *string
+	MaxCredentialAge *int64 // seconds; 0: none
+	IfMatch          string // the header as sent; empty without one
 }
 
 // apply sets the named members of o and returns every rule they break.
@@ -185,7 +190,19 @@ func (p *OrganizationPatch) apply(o *idp.Organization) []idp.Rule {
 		o.Plan = idp.Plan(*p.Plan)
 		rules = append(rules, idp.CheckPlan(o.Plan)...)
 	}
+	if p.MaxCredentialAge != nil {
+		rules = append(rules, setCredentialAge(o, *p.MaxCredentialAge)...)
+	}
 	return rules
+}
+
+// setCredentialAge sets the member unless it breaks a rule.
+func setCredentialAge(o *idp.Organization, seconds int64) []idp.Rule {
+	if broken := idp.CheckCredentialAge(seconds); broken != nil {
+		return broken
+	}
+	o.MaxCredentialAge = time.Duration(seconds) * time.Second
+	return nil
 }
 
 // UpdateOrganization changes what the patch names. Only the operator's agents can.
@@ -234,6 +251,12 @@ func updatedOrganization(actor *Actor, before, next *idp.Organization) idp.Event
 		members = append(members, "plan")
 		metadata["planFrom"], metadata["planTo"] = string(before.Plan), string(next.Plan)
 	}
+	if before.MaxCredentialAge != next.MaxCredentialAge {
+		members = append(members, "maxCredentialAge")
+		metadata["maxCredentialAgeFrom"], metadata["maxCredentialAgeTo"] = seconds(before.MaxCredentialAge), seconds(next.MaxCredentialAge)
+	}
 	metadata["members"] = members
 	return actor.Event(idp.ActionOrganizationUpdated, next.ID, metadata)
 }
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }

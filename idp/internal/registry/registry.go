@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
@@ -19,25 +21,31 @@ import (
 // Hasher makes the form in which a new secret rests. It is slow by design, and
 // bounded: one that is busy answers OVERLOADED.
 type Hasher interface {
-	Hash(ctx context.Context, secret string) (idp.SecretHash, error)
+	Hash(ctx context.Context, credentialID, secret string) (idp.SecretHash, error)
 }
 
-// Options are the parts a Service is made of. All but Now are required.
+// Options are the parts a Service is made of. DB, Log and Hasher are required.
 type Options struct {
 	DB     store.DB
 	Log    *auditlog.Log
 	Hasher Hasher
 	Limits idp.Limits
 	Now    idp.Clock // default time.Now
+	// AllowHTTP admits a jwksUri with http on the loopback interface.
+	AllowHTTP bool
+	Metrics   *metrics.Set // default: counted for nobody
 }
 
-// Service is safe for concurrent use and keeps no state of its own.
+// Service is safe for concurrent use and keeps no state but its metrics.
 type Service struct {
 	db     store.DB
 	log    *auditlog.Log
 	hasher Hasher
 	limits idp.Limits
 	clock  idp.Clock
+	meters meters
+
+	allowHTTP bool
 }
 
 // New makes a service.
@@ -45,7 +53,12 @@ func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Service{db: o.DB, log: o.Log, hasher: o.Hasher, limits: o.Limits, clock: o.Now}
+	if o.Metrics == nil {
+		o.Metrics = metrics.NewSet()
+	}
+	return &Service{
+		db: o.DB, log: o.Log, hasher: o.Hasher, limits: o.Limits, clock: o.Now, meters: newMeters(o.Metrics), allowHTTP: o.AllowHTTP,
+	}
 }
 
 func (s *Service) now() time.Time { return idp.Time(s.clock()) }
@@ -54,15 +67,24 @@ func (s *Service) view(ctx context.Context, fn func(ctx context.Context, tx *sto
 	return StoreError(s.db.View(ctx, fn))
 }
 
-// secret makes a client secret and its form at rest, before the transaction,
-// never inside.
-func (s *Service) secret(ctx context.Context) (string, idp.SecretHash, error) {
+// secret makes a client secret of the credential and its form at rest, before
+// the transaction, never inside.
+func (s *Service) secret(ctx context.Context, credentialID string) (string, idp.SecretHash, error) {
 	secret := clientauth.NewSecret()
-	hash, err := s.hasher.Hash(ctx, secret)
-	if err != nil {
-		return "", idp.SecretHash{}, fmt.Errorf("hash a new secret: %w", err)
+	hash, err := s.hash(ctx, credentialID, secret)
+	return secret, hash, err
+}
+
+func (s *Service) hash(ctx context.Context, credentialID, secret string) (idp.SecretHash, error) {
+	hash, err := s.hasher.Hash(ctx, credentialID, secret)
+	if errors.Is(err, idp.ErrConflict) {
+		return idp.SecretHash{}, apierr.New(apierr.InvalidState, "the credential gets another secret at the same time").
+			WithReason("credential_changed").WithCause(err)
 	}
-	return secret, hash, nil
+	if err != nil {
+		return idp.SecretHash{}, StoreError(fmt.Errorf("hash a new secret: %w", err))
+	}
+	return hash, nil
 }
 
 // StoreError turns a store that cannot answer, or not in time, into a 503; other errors pass.

@@ -29,7 +29,7 @@ func (s *Service) RotateCredential(ctx context.Context, actor Actor, agentID, id
 	if err != nil {
 		return IssuedCredential{}, err
 	}
-	secret, hash, err := s.secret(ctx)
+	secret, hash, err := s.secret(ctx, id)
 	if err != nil {
 		return IssuedCredential{}, err
 	}
@@ -49,7 +49,9 @@ func (s *Service) RotateCredential(ctx context.Context, actor Actor, agentID, id
 			return nil, err
 		}
 		credential.Version++
-		rotated = credential
+		if rotated, err = ended(ctx, tx, credential); err != nil {
+			return nil, err
+		}
 		event := actor.Event(idp.ActionCredentialRotated, credential.OrganizationID, credentialMetadata(&credential, map[string]any{
 			"overlapSeconds": in.OverlapSeconds, "revokeTokens": in.RevokeTokens,
 		}))
@@ -72,6 +74,9 @@ func (a *Actor) rotatable(ctx context.Context, tx *store.Tx, agentID, id string,
 	credential, err := a.credential(ctx, tx, agentID, id)
 	if err != nil {
 		return idp.Credential{}, err
+	}
+	if credential.Method != idp.MethodSecret {
+		return idp.Credential{}, noSecret()
 	}
 	// A secret that is too old by the organization's rule is what rotation is for.
 	if !credential.Usable(now, 0) {

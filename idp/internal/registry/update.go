@@ -22,6 +22,8 @@ type AgentPatch struct {
 	Environment  *string
 	Status       *string         // active or suspended
 	Metadata     json.RawMessage // nil: untouched; null: cleared; else replaces the whole
+	JWKS         json.RawMessage // likewise
+	JWKSURI      *string         // nil: untouched; empty: cleared
 	IfMatch      string          // the header as sent; empty without one
 }
 
@@ -41,11 +43,13 @@ func (p *AgentPatch) members() []string {
 	name(p.Environment != nil, "deploymentEnv")
 	name(p.Status != nil, "status")
 	name(p.Metadata != nil, "metadata")
+	name(p.JWKS != nil, "jwks")
+	name(p.JWKSURI != nil, "jwksUri")
 	return names
 }
 
 // apply sets the named members of a and returns every rule they break.
-func (p *AgentPatch) apply(a *idp.Agent) []idp.Rule {
+func (p *AgentPatch) apply(a *idp.Agent, allowHTTP bool) []idp.Rule {
 	var all, rules []idp.Rule
 	if p.Email != nil {
 		a.Email, rules = idp.NormalizeEmail(*p.Email)
@@ -79,7 +83,7 @@ func (p *AgentPatch) apply(a *idp.Agent) []idp.Rule {
 		a.Metadata, rules = idp.CompactMetadata(p.Metadata)
 		all = append(all, rules...)
 	}
-	return all
+	return append(all, p.applyKeys(a, allowHTTP)...)
 }
 
 // UpdateAgent changes what the patch names. A patch that changes nothing
@@ -88,7 +92,7 @@ func (s *Service) UpdateAgent(ctx context.Context, actor Actor, id string, patch
 	if err := actor.mayTouch(patch.members()...); err != nil {
 		return idp.Agent{}, err
 	}
-	if err := Invalid(patch.apply(&idp.Agent{})); err != nil {
+	if err := Invalid(patch.apply(&idp.Agent{}, s.allowHTTP)); err != nil {
 		return idp.Agent{}, err
 	}
 	now := s.now()
@@ -99,7 +103,9 @@ func (s *Service) UpdateAgent(ctx context.Context, actor Actor, id string, patch
 			return nil, err
 		}
 		next := before
-		patch.apply(&next)
+		if err := Invalid(patch.apply(&next, s.allowHTTP)); err != nil {
+			return nil, err // the keys it names do not go with those the agent has
+		}
 		updated = next
 		if err := admitUpdate(ctx, tx, &actor, &before, &next, patch.IfMatch); err != nil {
 			return nil, err
@@ -146,6 +152,11 @@ func saveAgent(ctx context.Context, tx *store.Tx, before, next *idp.Agent, now t
 			return err
 		}
 	}
+	if keyMembers(before, next) != nil {
+		if err := rekey(ctx, tx, next.ID); err != nil {
+			return err
+		}
+	}
 	next.UpdatedAt = now
 	err := tx.Agents.Update(ctx, *next)
 	if before.Email != next.Email {
@@ -175,6 +186,7 @@ func changes(actor *Actor, before, next *idp.Agent) []idp.Event {
 	differs(before.Owner != next.Owner, "owner")
 	differs(before.Environment != next.Environment, "deploymentEnv")
 	differs(!bytes.Equal(before.Metadata, next.Metadata), "metadata")
+	members = append(members, keyMembers(before, next)...)
 
 	var events []idp.Event
 	if members != nil {

@@ -43,6 +43,8 @@ func (s *Service) Poll(ctx context.Context, after string, wait time.Duration) (R
 	}
 	changed, stop := s.db.Watch() // before the first read: nothing can fall between
 	defer stop()
+	told, leave := s.bus.Subscribe(Topic)
+	defer leave()
 	timer := time.NewTimer(min(max(wait, 0), feed.MaxWait*time.Second))
 	defer timer.Stop()
 	for last := wait <= 0; ; {
@@ -59,6 +61,7 @@ func (s *Service) Poll(ctx context.Context, after string, wait time.Duration) (R
 		}
 		select {
 		case <-changed:
+		case <-told:
 		case <-timer.C:
 			last = true // one more read, so that a lost signal costs a wait, not a revocation
 		case <-ctx.Done(): // the next read says how it ended

@@ -63,7 +63,7 @@ type world struct {
 // cheapHasher keeps bcrypt out of these tests.
 type cheapHasher struct{}
 
-func (cheapHasher) Hash(_ context.Context, secret string) (idp.SecretHash, error) {
+func (cheapHasher) Hash(_ context.Context, _, secret string) (idp.SecretHash, error) {
 	return idp.SecretHash{Scheme: "test", Encoded: secret}, nil
 }
 
@@ -100,7 +100,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) startLog(sealer *issuer.Sealer) {
 	key, err := auditlog.OpenCheckpointKey(w.ctx, w.db, sealer, "log.example.com", w.now)
 	require.NoError(w.t, err)
-	w.log = auditlog.New(w.db, key, auditlog.Options{Now: w.now})
+	w.log = auditlog.New(w.db, key, auditlog.Options{Now: w.now, Patience: time.Minute})
 	running, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.log.Run(running) }()

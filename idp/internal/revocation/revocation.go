@@ -14,6 +14,8 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/idp/internal/volatile"
+	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
@@ -28,6 +30,8 @@ type Signer interface {
 	Spare() (*issuer.Spare, error)
 	// RevokeKey ends a key in tx; when it is the active one the spare, if any, takes its place.
 	RevokeKey(ctx context.Context, tx *store.Tx, kid string, spare *issuer.Spare) ([]idp.Event, error)
+	// Rotate lets another key take over in tx, in time: the next one, or else the spare.
+	Rotate(ctx context.Context, tx *store.Tx, spare *issuer.Spare) (kid string, events []idp.Event, err error)
 	// Reload takes up what was committed.
 	Reload(ctx context.Context) error
 }
@@ -41,8 +45,12 @@ type Options struct {
 	Issuer      string        // iss of tokens and snapshots
 	MaxTokenTTL time.Duration // longest life of a token that may be around; default 1 h
 	Leeway      time.Duration // longest that a verifier accepts a token past its exp; default 1 min
+	Bus         volatile.Bus  // brings news of other replicas sooner than the store may; default: none
 	Now         idp.Clock     // default time.Now
 }
+
+// Topic is where a replica says that something was revoked.
+const Topic = "revocations"
 
 // Service is safe for concurrent use.
 type Service struct {
@@ -50,6 +58,7 @@ type Service struct {
 	log      *auditlog.Log
 	keys     token.Keys
 	signer   Signer
+	bus      volatile.Bus
 	issuer   string
 	maxTTL   time.Duration
 	leeway   time.Duration
@@ -66,6 +75,9 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Bus == nil {
+		o.Bus = local.New(o.Now)
+	}
 	if o.MaxTokenTTL <= 0 {
 		o.MaxTokenTTL = time.Hour
 	}
@@ -73,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		o.Leeway = time.Minute
 	}
 	s := &Service{
-		db: o.DB, log: o.Log, keys: o.Keys, signer: o.Signer, issuer: o.Issuer,
+		db: o.DB, log: o.Log, keys: o.Keys, signer: o.Signer, bus: o.Bus, issuer: o.Issuer,
 		maxTTL: o.MaxTokenTTL, leeway: o.Leeway, clock: o.Now, snapshot: newSnapshots(),
 	}
 	err := o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -107,10 +119,11 @@ func (s *Service) TokenLive(ctx context.Context, claims token.Claims) (gate stor
 	return gate, err
 }
 
-// Prune forgets entries that no live token can be concerned by. Call it now and then.
+// Prune forgets entries that no live token can be concerned by, nor be if our
+// clock turns out to be a token's lifetime ahead. Call it now and then.
 func (s *Service) Prune(ctx context.Context) error {
-	now := s.now()
+	long := s.now().Add(-s.maxTTL - s.leeway)
 	return registry.StoreError(s.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.Revocations.Prune(ctx, now.Add(-s.leeway), now.Add(-s.maxTTL-s.leeway))
+		return tx.Revocations.Prune(ctx, long, long)
 	}))
 }

@@ -67,7 +67,7 @@ func (a *audience) UnmarshalJSON(data []byte) error {
 // Introspect says what a live token of the caller means. A token that is dead,
 // foreign or no token at all is inactive, and nothing tells which.
 func (s *Service) Introspect(ctx context.Context, caller Caller, raw string) (Introspection, error) {
-	claims, err := s.verify(ctx, raw)
+	claims, err := s.verify(ctx, raw, s.clock)
 	if refused(err) {
 		return Introspection{}, nil
 	}
@@ -95,7 +95,7 @@ func (s *Service) Introspect(ctx context.Context, caller Caller, raw string) (In
 // or no token at all, is no error (RFC 7009 section 2.2); a foreign one is
 // UNAUTHORIZED_CLIENT and lives on.
 func (s *Service) Revoke(ctx context.Context, caller Caller, raw string) error {
-	claims, err := s.verify(ctx, raw)
+	claims, err := s.verify(ctx, raw, s.notBefore(raw))
 	if refused(err) {
 		return nil
 	}
@@ -129,37 +129,54 @@ func (s *Service) Revoke(ctx context.Context, caller Caller, raw string) error {
 	})
 }
 
+// notBefore is the clock to judge a token by that is to be revoked: where it was
+// issued in the future, because our clock was set back since, its own time. Not
+// to revoke it now would let it live when the clock has caught up.
+func (s *Service) notBefore(raw string) idp.Clock {
+	return func() time.Time {
+		now := s.clock()
+		named, err := readUnverified(raw)
+		if issued := time.Unix(named.IssuedAt, 0); err == nil && issued.After(now) {
+			return issued
+		}
+		return now
+	}
+}
+
 // verify checks a token of ours for whatever audience it names. The audience
 // is read first and unverified, only to be demanded: the signature covers it.
-func (s *Service) verify(ctx context.Context, raw string) (token.Claims, error) {
-	named, err := namedAudience(raw)
+func (s *Service) verify(ctx context.Context, raw string, now idp.Clock) (token.Claims, error) {
+	named, err := readUnverified(raw)
 	if err != nil {
 		return token.Claims{}, err
 	}
 	verifier := token.Verifier{
-		Issuer: s.issuer, Audience: named, Keys: s.keys, MaxLifetime: s.maxTTL, Leeway: s.leeway, Now: s.clock,
+		Issuer: s.issuer, Audience: named.Audience[0], Keys: s.keys, MaxLifetime: s.maxTTL, Leeway: s.leeway, Now: now,
 	}
 	return verifier.Verify(ctx, raw)
 }
 
-func namedAudience(raw string) (string, error) {
+// unverified is what a token says before anything about it is proved.
+type unverified struct {
+	Audience audience `json:"aud"` // at least one, not empty
+	IssuedAt int64    `json:"iat"`
+}
+
+func readUnverified(raw string) (claims unverified, err error) {
 	refusal := &token.Error{Reason: token.Malformed}
 	if len(raw) > token.MaxLength {
-		return "", refusal
+		return claims, refusal
 	}
 	_, rest, _ := strings.Cut(raw, ".")
 	segment, _, _ := strings.Cut(rest, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(segment)
 	if err != nil {
-		return "", refusal
-	}
-	var claims struct {
-		Audience audience `json:"aud"`
+		return claims, refusal
 	}
 	if json.Unmarshal(payload, &claims) != nil || len(claims.Audience) == 0 || claims.Audience[0] == "" {
-		return "", refusal
+		return claims, refusal
 	}
-	return claims.Audience[0], nil
+	return claims, nil
 }
 
 // refused reports whether the token itself is to blame.

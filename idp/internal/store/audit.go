@@ -112,6 +112,7 @@ type Key struct {
 	Public      []byte // PKIX DER; of a checkpoint key its note verifier key
 	Sealed      []byte // private half (PKCS#8 DER, or a note signer key), encrypted under the master key
 	CreatedAt   time.Time
+	ActivateAt  time.Time // when a next key is to become active
 	ActivatedAt time.Time
 	RetiredAt   time.Time
 }
@@ -124,6 +125,10 @@ type Keys interface {
 	Insert(ctx context.Context, k Key) error
 	// SetStatus moves a key, stamping ActivatedAt, or RetiredAt when it is retired or revoked.
 	SetStatus(ctx context.Context, id string, status KeyStatus, at time.Time) error
+	// Schedule writes ActivateAt.
+	Schedule(ctx context.Context, id string, at time.Time) error
+	// Delete forgets a key and its private half.
+	Delete(ctx context.Context, id string) error
 }
 
 // Sidecar is one connected sidecar and where its decision stream stands.

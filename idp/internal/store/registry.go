@@ -70,6 +70,8 @@ type Credentials interface {
 	// are, end (idp.Credential.End) in [from, to) and were not warned for that
 	// end, with the End each has; soonest first.
 	Expiring(ctx context.Context, from, to time.Time, limit int) ([]Expiring, error)
+	// CountExpiring counts what Expiring would list without its limit, warned of or not.
+	CountExpiring(ctx context.Context, from, to time.Time) (int, error)
 	// Warned notes that the credential's holder was warned of that end. It raises no version.
 	Warned(ctx context.Context, id string, end time.Time) error
 }
@@ -97,11 +99,18 @@ func (g *Gate) Rev() idp.Rev {
 type Admission struct {
 	ClientID          string
 	AgentID           string
-	Rev               idp.Rev   // epochs at the gate
-	CredentialVersion int64     // version at the gate
-	KeyID             string    // the key that signs the token
-	At                time.Time // for the quota month, LastAuthAt and LastUsedAt
-	MonthlyLimit      int       // 0: none
+	Rev               idp.Rev      // epochs at the gate
+	CredentialVersion int64        // version at the gate
+	KeyID             string       // the key that signs the token
+	At                time.Time    // for the quota month, LastAuthAt and LastUsedAt
+	MonthlyLimit      int          // 0: none
+	Assertion         AssertionUse // what proved the client; the zero value: no assertion
+}
+
+// AssertionUse is a client assertion that an admission uses up.
+type AssertionUse struct {
+	JTI     string
+	Expires time.Time // when it may be forgotten
 }
 
 // AdmissionResult is the verdict on one Admission.
@@ -113,13 +122,17 @@ const (
 	GateChanged   AdmissionResult = "gate_changed"   // status, epoch or version moved: read the gate again
 	KeyChanged    AdmissionResult = "key_changed"    // the key is not active any more: read the keys again
 	QuotaExceeded AdmissionResult = "quota_exceeded" // the month's tokens are used up
+	Replayed      AdmissionResult = "replayed"       // the client used the assertion before
 )
 
 // Admissions is the write side of issuance, a batch at a time.
 type Admissions interface {
 	// Admit gives a verdict per admission, in order. An admitted one has counted
 	// against the month and, when the last write is a minute old, moved
-	// LastAuthAt of the agent and LastUsedAt of the credential. A refused one changed nothing.
+	// LastAuthAt of the agent and LastUsedAt of the credential, and its assertion,
+	// if any, is in Assertions. A refused one changed nothing. Replayed comes after
+	// every other verdict; of two admissions with one assertion at most one is
+	// admitted, in a batch or in two transactions.
 	Admit(ctx context.Context, batch []Admission) ([]AdmissionResult, error)
 }
 

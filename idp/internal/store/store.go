@@ -11,14 +11,19 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // AnyOrganization as an organization argument means: do not scope.
 const AnyOrganization = ""
 
-// ErrUnavailable says that the backend cannot serve now; the caller answers 503.
-// A commit whose result is unknown is reported as ErrUnavailable too.
+// ErrUnavailable says that the backend cannot serve now and, unless it is
+// ErrUnknown too, that nothing was done; the caller answers 503.
 var ErrUnavailable = errors.New("store unavailable")
+
+// ErrUnknown says that the transaction may have been committed, and that the
+// backend could not find out. It is an ErrUnavailable.
+var ErrUnknown = fmt.Errorf("%w: it may have been committed", ErrUnavailable)
 
 // ErrReadOnly answers a write inside View.
 var ErrReadOnly = errors.New("write in a read-only transaction")

@@ -1,13 +1,12 @@
 package proxy
 
 import (
-	"encoding/binary"
-	"encoding/hex"
-	"math/rand/v2"
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/sentryagent/agentidp/shared/trace"
 	"github.com/sentryagent/agentidp/sidecar/internal/guard"
 )
 
@@ -18,12 +17,13 @@ func (x *exchange) appendHead(b []byte, authority string) []byte {
 	h := &x.ctx.Request.Header
 	b = append(append(append(b, h.Method()...), ' '), h.RequestURI()...)
 	b = appendField(append(b, " HTTP/1.1\r\n"...), "Host", authority)
+	b, traced := appendTrace(b, x.head.Traceparent)
 	for block := x.head.Fields; ; {
 		name, value, rest, why := guard.Next(block)
 		if why != nil || name == nil {
 			break // the guard read the block to its end before
 		}
-		if x.head.Forwards(name) {
+		if x.head.Forwards(name) && (traced || !bytes.EqualFold(name, tracestate)) {
 			b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
 		}
 		block = rest
@@ -36,7 +36,6 @@ func (x *exchange) appendHead(b []byte, authority string) []byte {
 	b = appendField(b, "X-Forwarded-Host", x.record.Host)
 	b = appendField(b, "X-Forwarded-Proto", x.proto)
 	b = appendField(b, "X-Request-Id", x.record.RequestID)
-	b = appendTrace(b, x.head.Traceparent)
 	switch method := x.record.Method; {
 	case x.head.Length == guard.Chunked:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
@@ -74,36 +73,12 @@ func sortedScope(scope string) string {
 	return strings.Join(slices.Compact(members), " ")
 }
 
-// appendTrace passes the client's trace context on, or starts one (W3C Trace
-// Context, section 3.2).
-func appendTrace(b, inbound []byte) []byte {
-	b = append(b, "Traceparent: "...)
-	if validTrace(inbound) {
-		return append(append(b, inbound...), "\r\n"...)
-	}
-	var id [24]byte
-	for i := 0; i < len(id); i += 8 {
-		// Neither id may be all zero.
-		binary.LittleEndian.PutUint64(id[i:], rand.Uint64()|1) //nolint:gosec // unique is enough
-	}
-	b = hex.AppendEncode(append(b, "00-"...), id[:16])
-	b = hex.AppendEncode(append(b, '-'), id[16:])
-	return append(b, "-00\r\n"...)
-}
+var tracestate = []byte(trace.HeaderState)
 
-func validTrace(t []byte) bool {
-	if len(t) != 55 || string(t[:3]) != "00-" || t[35] != '-' || t[52] != '-' {
-		return false
-	}
-	zero := "00000000000000000000000000000000"
-	return lowerHex(t[3:35]) && lowerHex(t[36:52]) && lowerHex(t[53:]) && string(t[3:35]) != zero && string(t[36:52]) != zero[:16]
-}
-
-func lowerHex(b []byte) bool {
-	for _, c := range b {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
+// appendTrace continues the client's trace with a span of ours, or starts one
+// (W3C Trace Context, section 3.2). known: the client has one, and its
+// tracestate goes with it.
+func appendTrace(b, inbound []byte) (_ []byte, known bool) {
+	b, known = trace.AppendNext(append(b, "Traceparent: "...), inbound)
+	return append(b, "\r\n"...), known
 }

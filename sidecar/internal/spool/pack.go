@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/sentryagent/agentidp/shared/durable"
 )
 
 // A packed segment is a skippable zstd frame with the header, then one frame of
@@ -64,7 +66,7 @@ func (s *Spool) packable() (*chunk, chunk) {
 // packFile writes the packed form of a sealed raw chunk and answers its size.
 // Frames that cannot be read end it; the reader finds that out by its header.
 func packFile(path string, c chunk) (int64, error) {
-	err := replaceFile(path, func(w io.Writer) error {
+	err := durable.Replace(path, func(w io.Writer) error {
 		head := make([]byte, skippableSize)
 		binary.LittleEndian.PutUint32(head, skippableMagic)
 		binary.LittleEndian.PutUint32(head[4:], headerBytes)

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sentryagent/agentidp/shared/durable"
 )
 
 const (
@@ -118,40 +120,10 @@ func writeState(dir string, st state) error {
 		return fmt.Errorf("spool: state: %w", err)
 	}
 	body = append(append(body, '\n'), stateSum(body)...)
-	return replaceFile(filepath.Join(dir, stateName), func(w io.Writer) error {
+	return durable.Replace(filepath.Join(dir, stateName), func(w io.Writer) error {
 		_, err := w.Write(body)
 		return err
 	})
-}
-
-// replaceFile puts under path what write produces, durably and in one step.
-func replaceFile(path string, write func(io.Writer) error) error {
-	temporary := path + ".tmp"
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	if err = write(file); err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func lockDir(dir string) (*os.File, error) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"path/filepath"
 	"time"
+
+	"github.com/sentryagent/agentidp/shared/durable"
 )
 
 // keepRaw sealed segments stay as they are: mostly they are shipped before packing would pay.
@@ -72,7 +74,7 @@ func (s *Spool) flush() error {
 		}
 	}
 	if renamed {
-		return syncDir(s.dir)
+		return durable.SyncDir(s.dir)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/shared/durable"
 )
 
 const identityName = "identity.json"
@@ -78,35 +80,8 @@ func (i *identity) save() error {
 	if err != nil {
 		return fmt.Errorf("syncer: identity: %w", err)
 	}
-	return replaceFile(i.path, content)
-}
-
-// replaceFile puts content under path, durably and in one step.
-func replaceFile(path string, content []byte) error {
-	temporary := path + ".tmp"
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("syncer: %w", err)
-	}
-	if _, err = file.Write(content); err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("syncer: %w", err)
+	if err := durable.WriteFile(i.path, content); err != nil {
+		return fmt.Errorf("syncer: identity: %w", err)
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

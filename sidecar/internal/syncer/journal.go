@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sentryagent/agentidp/shared/durable"
 	"github.com/sentryagent/agentidp/shared/feed"
 )
 
@@ -209,7 +210,7 @@ func (j *journal) rewrite(r *Revocations) error {
 		err = os.Rename(temporary, j.path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(j.path))
+		err = durable.SyncDir(filepath.Dir(j.path))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("syncer: %w", err), file.Close(), j.abandon())

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sentryagent/agentidp/shared/durable"
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
@@ -141,7 +142,7 @@ func (s *keySource) get(ctx context.Context, address string) (*token.KeySet, err
 func (s *keySource) save() {
 	content, err := json.Marshal(s.kept)
 	if err == nil {
-		err = replaceFile(s.path, content)
+		err = durable.WriteFile(s.path, content)
 	}
 	if err != nil {
 		s.log.Warn("the key set cannot be kept", "error", err)

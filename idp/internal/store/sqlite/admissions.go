@@ -77,6 +77,9 @@ func (b *batch) admit(ctx context.Context, a *store.Admission) (store.AdmissionR
 	if a.MonthlyLimit > 0 && used.before+used.admitted >= int64(a.MonthlyLimit) {
 		return store.QuotaExceeded, nil
 	}
+	if fresh, err := b.spend(ctx, a); err != nil || !fresh {
+		return store.Replayed, err
+	}
 	used.admitted++
 	return store.Admitted, b.stamp(ctx, client, idp.Time(a.At))
 }
@@ -152,6 +155,19 @@ func (b *batch) used(ctx context.Context, key usageKey) (*tally, error) {
 	used := &tally{before: before}
 	b.usage[key] = used
 	return used, nil
+}
+
+const admissionSpend = `
+INSERT INTO assertions (client_id, jti, expires_at) VALUES (?1, ?2, ?3)
+ON CONFLICT DO NOTHING`
+
+// spend uses an assertion up; false when that was done before.
+func (b *batch) spend(ctx context.Context, a *store.Admission) (fresh bool, err error) {
+	if a.Assertion.JTI == "" {
+		return true, nil
+	}
+	inserted, err := b.exec(ctx, admissionSpend, a.ClientID, a.Assertion.JTI, a.Assertion.Expires.UnixMilli())
+	return inserted == 1, err
 }
 
 const admissionTouchAgent = `UPDATE agents SET last_auth_at = ?2 WHERE id = ?1`

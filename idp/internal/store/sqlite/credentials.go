@@ -161,3 +161,28 @@ const credentialWarned = `UPDATE credentials SET warned_for = ?2 WHERE id = ?1`
 func (t credentials) Warned(ctx context.Context, id string, end time.Time) error {
 	return t.touch(ctx, credentialWarned, id, end.UnixMilli())
 }
+
+const credentialCountExpiring = `
+WITH near AS (
+    SELECT id FROM credentials
+    WHERE status = 'active' AND expires_at IS NOT NULL AND expires_at >= ?1 AND expires_at < ?2
+    UNION
+    SELECT c.id FROM organizations AS o
+    JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active' AND c.method = 'client_secret'
+        AND c.secret_set_at >= ?1 - o.max_credential_age * 1000 AND c.secret_set_at < ?2 - o.max_credential_age * 1000
+    WHERE o.max_credential_age > 0
+)
+SELECT count(*)
+FROM near
+JOIN credentials AS c ON c.id = near.id
+JOIN agents AS a ON a.id = c.agent_id AND a.status = 'active'
+JOIN organizations AS o ON o.id = c.organization_id
+WHERE CASE
+        WHEN o.max_credential_age = 0 OR c.method <> 'client_secret' THEN c.expires_at
+        ELSE min(coalesce(c.expires_at, 9223372036854775807), c.secret_set_at + o.max_credential_age * 1000)
+    END BETWEEN ?1 AND ?2 - 1`
+
+func (t credentials) CountExpiring(ctx context.Context, from, to time.Time) (int, error) {
+	count, err := t.number(ctx, credentialCountExpiring, from.UnixMilli(), to.UnixMilli())
+	return int(count), err
+}

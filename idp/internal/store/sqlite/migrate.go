@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/migrations"
 )
 
@@ -72,4 +75,50 @@ func checkSchema(ctx context.Context, s *session) error {
 		return fmt.Errorf("%w: it is at version %d, this release needs %d", ErrSchema, current, want)
 	}
 	return nil
+}
+
+// Migrations lists every known step for the file at path, which may be in use
+// or not exist yet, without changing it.
+func Migrations(ctx context.Context, path string) (steps []store.Migration, err error) {
+	applied := map[int64]time.Time{}
+	if _, err := os.Stat(path); err == nil {
+		if applied, err = appliedTo(ctx, path); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	names, err := fs.Glob(schema(), "*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, fmt.Errorf("migrations: %w", err)
+		}
+		steps = append(steps, store.Migration{Version: version, Name: name, AppliedAt: applied[version]})
+	}
+	return steps, nil
+}
+
+const appliedMigrations = `SELECT version_id, unixepoch(tstamp) FROM goose_db_version WHERE is_applied = 1`
+
+func appliedTo(ctx context.Context, path string) (applied map[int64]time.Time, err error) {
+	db := openDB(path, readerPragmas, 1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, appliedMigrations)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
+	}
+	defer rows.Close() //nolint:errcheck // Err below reports what ended the rows
+	applied = map[int64]time.Time{}
+	for rows.Next() {
+		var version, at int64
+		if err := rows.Scan(&version, &at); err != nil {
+			return nil, fmt.Errorf("migrations: %w", err)
+		}
+		applied[version] = time.Unix(at, 0).UTC()
+	}
+	return applied, rows.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -46,4 +47,27 @@ func TestReadOnlyDemandsThisSchema(t *testing.T) {
 	require.ErrorIs(t, err, ErrSchema)
 	require.ErrorContains(t, err, "version 1")
 	require.NoError(t, db.Close())
+}
+
+func TestMigrationsAreListed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agentidp.db")
+	steps, err := Migrations(t.Context(), path)
+	require.NoError(t, err)
+	require.NotEmpty(t, steps)
+	for i, step := range steps {
+		require.Equal(t, int64(i+1), step.Version)
+		require.True(t, step.AppliedAt.IsZero(), step.Name)
+	}
+	require.NoFileExists(t, path, "a look makes no file")
+
+	s, err := Open(t.Context(), path)
+	require.NoError(t, err)
+	defer s.Close()
+	applied, err := Migrations(t.Context(), path)
+	require.NoError(t, err)
+	require.Len(t, applied, len(steps))
+	for i, step := range applied {
+		require.Equal(t, steps[i].Name, step.Name)
+		require.WithinDuration(t, time.Now(), step.AppliedAt, time.Minute)
+	}
 }

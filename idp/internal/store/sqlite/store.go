@@ -162,8 +162,8 @@ func (s *Store) Watch() (<-chan struct{}, func()) { return s.watchers.add() }
 // known. Reads go on; only a restart, which recovers from the log, mends it.
 func (s *Store) Failed() <-chan struct{} { return s.health.failed }
 
-// Pragmas are the writer's settings as SQLite confirmed them, for the log at start.
-func (s *Store) Pragmas() []slog.Attr {
+// Settings are the writer's settings as SQLite confirmed them, for the log at start.
+func (s *Store) Settings() []slog.Attr {
 	attributes := make([]slog.Attr, len(writerPragmas))
 	for i, p := range writerPragmas {
 		attributes[i] = slog.String(p.name, p.want)

@@ -207,7 +207,7 @@ func TestOddPathsOpen(t *testing.T) {
 func TestPragmasAreAsAsked(t *testing.T) {
 	s := memory(t)
 	require.NoError(t, verify(t.Context(), s.writer.conn, writerPragmas))
-	require.Contains(t, s.Pragmas(), slog.String("synchronous", "2"))
+	require.Contains(t, s.Settings(), slog.String("synchronous", "2"))
 	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
 		var got string
 		require.NoError(t, s.writer.conn.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&got))

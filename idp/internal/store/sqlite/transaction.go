@@ -118,7 +118,9 @@ func (s *Store) endTurn(ctx context.Context) {
 
 const commit = `COMMIT`
 
-// commit makes the transaction durable. Any error means: unknown whether it is.
+// commit makes the transaction durable. After an error that ends all writing,
+// such as a failed sync, the log on disk may hold the transaction or not; after
+// any other SQLite has not written it.
 func (t *transaction) commit(ctx context.Context) error {
 	if err := failpoint.Error(failpoint.StoreCommit, ctx.Err()); err != nil {
 		return err
@@ -133,7 +135,10 @@ func (t *transaction) commit(ctx context.Context) error {
 	if !errors.Is(err, store.ErrUnavailable) {
 		err = fmt.Errorf("%w: commit: %w", store.ErrUnavailable, err)
 	}
-	return t.health.note(err)
+	if err = t.health.note(err); t.health.refusal() != nil {
+		err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
+	return err
 }
 
 const rollback = `ROLLBACK`

@@ -95,7 +95,9 @@ var admissionFacts = []fact{
 			update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.SetStatus(ctx, signer, status, noon) })
 			require.Equal(t, []store.AdmissionResult{store.KeyChanged}, admit(t, b.DB, asked), status)
 		}
-		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.SetStatus(ctx, signer, store.KeyActive, noon) })
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			return tx.Keys.SetStatus(ctx, signer, store.KeyActive, noon)
+		})
 		require.Equal(t, []store.AdmissionResult{store.Admitted}, admit(t, b.DB, asked))
 		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
 			_, err := tx.Revocations.Append(ctx, idp.Revocation{Type: idp.RevokeKID, ID: signer, Reason: "test", At: noon})
@@ -141,6 +143,54 @@ var admissionFacts = []fact{
 		admit(t, b.DB, admission(o, a, second, at(91)), admission(o, a, c, at(119)))
 		require.Equal(t, at(60), getAgent(t, b.DB, "acme", a.ID).LastAuthAt)
 		require.Equal(t, at(91), getCredential(t, b.DB, a.ID, second.ID).LastUsedAt)
+	}},
+	{"an assertion is used up by the one admission that passes", func(t *testing.T, b Backend) {
+		o, a, c := seed(t, b.DB)
+		second := credential(a, "second")
+		insertCredentials(t, b.DB, second)
+		asserted := func(c idp.Credential, jti string) store.Admission {
+			asked := admission(o, a, c, noon)
+			asked.Assertion = store.AssertionUse{JTI: jti, Expires: noon.Add(time.Minute)}
+			return asked
+		}
+		once := asserted(c, "once")
+		stale, full, unsigned := once, once, once
+		stale.CredentialVersion, full.MonthlyLimit, unsigned.KeyID = c.Version+1, 1, "other"
+		require.Equal(t, []store.AdmissionResult{store.Admitted}, admit(t, b.DB, admission(o, a, c, noon)))
+		require.Equal(t, []store.AdmissionResult{store.GateChanged, store.QuotaExceeded, store.KeyChanged}, admit(t, b.DB, stale, full, unsigned), "refused ones use nothing up")
+		require.Equal(t, []store.AdmissionResult{store.Admitted, store.Replayed, store.Admitted, store.Admitted},
+			admit(t, b.DB, once, once, asserted(c, "ONCE"), asserted(second, "once")), "byte for byte, per client")
+		require.Equal(t, []store.AdmissionResult{store.Replayed}, admit(t, b.DB, once), "in another transaction")
+		require.Equal(t, []store.AdmissionResult{store.GateChanged, store.QuotaExceeded}, admit(t, b.DB, stale, full), "the other verdicts come first")
+		refuse(t, b.DB, idp.ErrConflict, use(c.ClientID, "once", noon))
+		update(t, b.DB, use(c.ClientID, "used", noon))
+		require.Equal(t, []store.AdmissionResult{store.Replayed}, admit(t, b.DB, asserted(c, "used")), "used up elsewhere")
+		require.Equal(t, int64(4), tokensUsed(t, b.DB, a.ID, noon), "a replay is not counted")
+	}},
+	{"an assertion is used up once by many writers", func(t *testing.T, b Backend) {
+		o, a, c := seed(t, b.DB)
+		asked := admission(o, a, c, noon)
+		asked.Assertion = store.AssertionUse{JTI: "once", Expires: noon.Add(time.Minute)}
+		verdicts := make(chan store.AdmissionResult, 8)
+		for range cap(verdicts) {
+			go func() {
+				var results []store.AdmissionResult
+				err := b.DB.Update(context.WithoutCancel(t.Context()), func(ctx context.Context, tx *store.Tx) (err error) {
+					results, err = tx.Admissions.Admit(ctx, []store.Admission{asked})
+					return err
+				})
+				if err != nil {
+					results = []store.AdmissionResult{store.AdmissionResult(err.Error())}
+				}
+				verdicts <- results[0]
+			}()
+		}
+		count := map[store.AdmissionResult]int{}
+		for range cap(verdicts) {
+			count[<-verdicts]++
+		}
+		require.Equal(t, map[store.AdmissionResult]int{store.Admitted: 1, store.Replayed: cap(verdicts) - 1}, count)
+		require.Equal(t, int64(1), tokensUsed(t, b.DB, a.ID, noon))
 	}},
 	{"verdicts come in the order of the batch", func(t *testing.T, b Backend) {
 		o, a, c := seed(t, b.DB)

@@ -142,10 +142,19 @@ var credentialFacts = []fact{
 		}
 		require.Equal(t, map[string]time.Time{"sooner": at(5), "plain": at(6), aging.ID: at(36), "later": at(36), "keyed": at(37)}, expiring(10))
 		require.Equal(t, map[string]time.Time{"sooner": at(5), "plain": at(6)}, expiring(2))
-		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Warned(ctx, sooner.ID, zoned.Add(5*time.Hour)) })
+		count := func() int {
+			return read(t, b.DB, func(ctx context.Context, tx *store.Tx) (int, error) {
+				return tx.Credentials.CountExpiring(ctx, noon, at(48))
+			})
+		}
+		require.Equal(t, 5, count())
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			return tx.Credentials.Warned(ctx, sooner.ID, zoned.Add(5*time.Hour))
+		})
 		sooner.WarnedFor = at(5)
 		require.Equal(t, sooner, getCredential(t, b.DB, a.ID, sooner.ID))
 		require.NotContains(t, expiring(10), sooner.ID)
+		require.Equal(t, 5, count(), "counted still")
 		sooner.ExpiresAt = at(6)
 		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, sooner) })
 		require.Equal(t, at(6), expiring(10)[sooner.ID], "another end is warned of again")

@@ -50,6 +50,28 @@ var keyFacts = []fact{
 			return tx.Keys.SetStatus(ctx, "none", store.KeyActive, noon)
 		})
 	}},
+	{"a key is scheduled, and forgotten whole", func(t *testing.T, b Backend) {
+		want, other := key("one"), key("two")
+		want.ActivateAt = zoned
+		for _, k := range []store.Key{want, other} {
+			update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.Insert(ctx, k) })
+		}
+		want.ActivateAt = noon
+		require.Equal(t, []store.Key{want, other}, listKeys(t, b.DB, store.UseToken))
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			return tx.Keys.Schedule(ctx, "one", zoned.Add(time.Hour))
+		})
+		want.ActivateAt = noon.Add(time.Hour)
+		require.Equal(t, []store.Key{want, other}, listKeys(t, b.DB, store.UseToken))
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Keys.Delete(ctx, "one") })
+		require.Equal(t, []store.Key{other}, listKeys(t, b.DB, store.UseToken))
+		for _, absent := range []work{
+			func(ctx context.Context, tx *store.Tx) error { return tx.Keys.Schedule(ctx, "one", noon) },
+			func(ctx context.Context, tx *store.Tx) error { return tx.Keys.Delete(ctx, "one") },
+		} {
+			refuse(t, b.DB, idp.ErrNotFound, absent)
+		}
+	}},
 }
 
 func key(id string) store.Key {

@@ -1,6 +1,10 @@
-package ratelimit
+package local
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/sentryagent/agentidp/idp/internal/volatile"
+)
 
 // maxMarks is how many marks a bucket keeps before requests share them.
 const maxMarks = 256
@@ -70,6 +74,38 @@ func (b *bucket) add(now, grain int64) {
 		b.first = 0
 	}
 	b.marks = append(b.marks, mark(now)<<countBits|1)
+}
+
+// take counts one request at the time, unless limit are in the window. The
+// caller holds the lock.
+func (b *bucket) take(limit int, window, now int64) volatile.Verdict {
+	now = max(now, b.newest()) // a clock that steps back finds its place again
+	b.expire(now - window)
+	v := volatile.Verdict{Limit: limit, Window: milliseconds(window)}
+	if b.used < limit {
+		v.Allowed = true
+		b.add(now, grain(limit, window))
+	} else {
+		v.RetryAfter = milliseconds(b.oldest() + window - now)
+	}
+	v.Remaining = max(0, limit-b.used)
+	v.Reset = milliseconds(b.newest() + window - now)
+	return v
+}
+
+// untake takes back a request that was counted at the time, in marks of the
+// grain, unless it is forgotten already.
+func (b *bucket) untake(at, grain int64) {
+	for i := len(b.marks) - 1; i >= b.first && b.marks[i].at() >= at; i-- {
+		if found := b.marks[i].at(); found != at && (grain == 0 || found/grain != at/grain) {
+			continue
+		}
+		b.used--
+		if b.marks[i]--; b.marks[i].count() == 0 {
+			b.marks = append(b.marks[:i], b.marks[i+1:]...)
+		}
+		return
+	}
 }
 
 // shard holds the keys of one hash value, under one lock.

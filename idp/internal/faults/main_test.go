@@ -1,0 +1,126 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	// The tests run the program that is built from this; a change of it must not
+	// find their last result in the cache.
+	_ "github.com/sentryagent/agentidp/idp/internal/cli"
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "agentidp-faults-")
+	if err != nil {
+		panic(err)
+	}
+	programs.dir = dir
+	status := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		panic(err)
+	}
+	os.Exit(status)
+}
+
+// full reports whether the long forms are to run.
+func full() bool { return os.Getenv("AGENTIDP_FAULTS") == "full" }
+
+// pick is the short form's value, or the full one's.
+func pick[T any](short, long T) T {
+	if full() {
+		return long
+	}
+	return short
+}
+
+// programs are built at most once for a test process.
+var programs struct {
+	sync.Mutex
+	dir   string
+	names []string // of those that are built
+}
+
+const (
+	plain    = ""
+	faultful = "faultinject"
+)
+
+// program builds agentidp with the tags and returns its path.
+func program(t *testing.T, tags string) string {
+	t.Helper()
+	return build(t, "agentidp-"+tags, "-tags="+tags)
+}
+
+// build builds agentidp once under the name.
+func build(t *testing.T, name string, flags ...string) string {
+	t.Helper()
+	programs.Lock()
+	defer programs.Unlock()
+	path := filepath.Join(programs.dir, name)
+	if slices.Contains(programs.names, name) {
+		return path
+	}
+	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", path}, flags...)
+	compile := exec.Command("go", append(args, "github.com/sentryagent/agentidp/idp/cmd/agentidp")...)
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := compile.CombinedOutput()
+	require.NoError(t, err, string(output))
+	programs.names = append(programs.names, name)
+	return path
+}
+
+// figures are what one fault came to.
+type figures struct {
+	runs, acked              int
+	lost, phantom, unaudited []string
+	downtime                 time.Duration // the longest from the fault to the first healthy answer
+	extra                    string        // of this fault alone
+}
+
+func (f *figures) add(other figures) {
+	f.runs += other.runs
+	f.acked += other.acked
+	f.lost = append(f.lost, other.lost...)
+	f.phantom = append(f.phantom, other.phantom...)
+	f.unaudited = append(f.unaudited, other.unaudited...)
+	f.downtime = max(f.downtime, other.downtime)
+}
+
+// report prints the fault's one line, and fails the test unless all is zero.
+func report(t *testing.T, fault string, f figures) {
+	t.Helper()
+	line := fmt.Sprintf("%s runs=%d acked=%d lost=%d phantom=%d unaudited=%d downtime_ms=%d",
+		fault, f.runs, f.acked, len(f.lost), len(f.phantom), len(f.unaudited), f.downtime.Milliseconds())
+	if f.extra != "" {
+		line += " " + f.extra
+	}
+	fmt.Println(line)
+	if path := os.Getenv("AGENTIDP_FAULTS_REPORT"); path != "" {
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		require.NoError(t, err)
+		_, err = fmt.Fprintln(file, line)
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+	}
+	require.Empty(t, f.lost, "lost")
+	require.Empty(t, f.phantom, "phantom")
+	require.Empty(t, f.unaudited, "unaudited")
+}
+
+// await waits for a state.
+func await(t *testing.T, what string, state func() bool) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	require.Eventually(t, state, patience, 2*time.Millisecond, what)
+	return time.Since(begun)
+}
+
+const patience = 10 * time.Second

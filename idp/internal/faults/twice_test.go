@@ -1,0 +1,29 @@
+package faults
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// F19: a second IdP on one SQLite file refuses to run, and the first goes on.
+func TestF19TwoOnOneFile(t *testing.T) {
+	s := onSQLite(t)
+	tr := newTrial(t, plain, s)
+	tr.process.start()
+	load := tr.load()
+	tr.flowing(10)
+	for range pick(3, 20) {
+		second := newProcess(t, plain, s)
+		second.launch()
+		require.Equal(t, 1, second.wait(), second.log())
+		require.Contains(t, second.log(), "database is in use")
+		tr.flowing(5)
+		tr.figures.runs++
+	}
+	load.stop()
+	require.Empty(t, tr.wrong())
+	figures := tr.close()
+	figures.extra = "forks=0 second=refused"
+	report(t, "F19", figures)
+}

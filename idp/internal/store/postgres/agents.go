@@ -1,0 +1,195 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
+)
+
+type agents struct{ *transaction }
+
+// agentFields are the destinations of an agent's columns, in the order of every SELECT here.
+func agentFields(a *idp.Agent) []any {
+	return []any{
+		&a.ID, &a.OrganizationID, &a.Email, &a.Type, &a.Version, held{&a.Capabilities}, &a.Owner, &a.Environment,
+		&a.Status, (*[]byte)(&a.Metadata), (*[]byte)(&a.JWKS), &a.JWKSURI, moment{&a.CreatedAt}, moment{&a.UpdatedAt}, moment{&a.LastAuthAt},
+		&a.Epoch, &a.Revision,
+	}
+}
+
+func scanAgent(r row) (a idp.Agent, err error) {
+	err = r.Scan(agentFields(&a)...)
+	return a, err
+}
+
+const agentGet = `
+SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
+FROM agents
+WHERE id = $2 AND ($1 = '' OR organization_id = $1)`
+
+func (t agents) Get(ctx context.Context, organizationID, id string) (idp.Agent, error) {
+	return get(ctx, t.transaction, agentGet, scanAgent, organizationID, id)
+}
+
+const agentPage = `
+SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
+FROM agents
+WHERE organization_id = $1
+    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
+    AND ($3 = '' OR owner = $3)
+    AND ($4 = '' OR agent_type = $4)
+    AND ($5 = '' OR environment = $5)
+    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))
+ORDER BY created_at DESC, id
+LIMIT $7 OFFSET $8`
+
+const agentCount = `
+SELECT count(*)
+FROM agents
+WHERE organization_id = $1
+    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
+    AND ($3 = '' OR owner = $3)
+    AND ($4 = '' OR agent_type = $4)
+    AND ($5 = '' OR environment = $5)
+    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))`
+
+// The same two over all organizations: no index leads with the time alone, so these sort.
+const agentPageAll = `
+SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
+FROM agents
+WHERE $1 = ''
+    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
+    AND ($3 = '' OR owner = $3)
+    AND ($4 = '' OR agent_type = $4)
+    AND ($5 = '' OR environment = $5)
+    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))
+ORDER BY created_at DESC, id
+LIMIT $7 OFFSET $8`
+
+const agentCountAll = `
+SELECT count(*)
+FROM agents
+WHERE $1 = ''
+    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
+    AND ($3 = '' OR owner = $3)
+    AND ($4 = '' OR agent_type = $4)
+    AND ($5 = '' OR environment = $5)
+    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))`
+
+func (t agents) List(ctx context.Context, f store.AgentFilter, page store.Page) ([]idp.Agent, int, error) {
+	pageQuery, countQuery := agentPage, agentCount
+	if f.OrganizationID == store.AnyOrganization {
+		pageQuery, countQuery = agentPageAll, agentCountAll
+	}
+	filter := []any{f.OrganizationID, f.Status, f.Owner, f.Type, f.Environment, f.Capability}
+	total, err := t.number(ctx, countQuery, filter...)
+	if err != nil {
+		return nil, 0, err
+	}
+	found, err := list(ctx, t.transaction, pageQuery, scanAgent, append(filter, page.Limit, page.Offset())...)
+	return found, int(total), err
+}
+
+const agentInsert = `
+INSERT INTO agents (id, organization_id, email, agent_type, version, capabilities, administrator, owner, environment,
+    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+
+func (t agents) Insert(ctx context.Context, a idp.Agent) error {
+	_, err := t.exec(ctx, agentInsert,
+		a.ID, a.OrganizationID, a.Email, a.Type, a.Version, a.Capabilities.String(), a.Administrator(), a.Owner, a.Environment,
+		a.Status, document(a.Metadata), document(a.JWKS), a.JWKSURI, a.CreatedAt.UnixMilli(), a.UpdatedAt.UnixMilli(), optional(a.LastAuthAt), a.Epoch, a.Revision)
+	if err != nil {
+		return err
+	}
+	return t.hold(ctx, a)
+}
+
+const agentUpdate = `
+UPDATE agents
+SET email = $3, agent_type = $4, version = $5, capabilities = $6, administrator = $7, owner = $8, environment = $9,
+    status = $10, metadata = $11, jwks = $12, jwks_uri = $13, updated_at = $14, epoch = $15, revision = revision + 1
+WHERE id = $1 AND revision = $2`
+
+const agentExists = `SELECT 1 FROM agents WHERE id = $1`
+
+func (t agents) Update(ctx context.Context, a idp.Agent) error {
+	err := t.swap(ctx, agentUpdate, []any{
+		a.ID, a.Revision, a.Email, a.Type, a.Version, a.Capabilities.String(), a.Administrator(), a.Owner, a.Environment,
+		a.Status, document(a.Metadata), document(a.JWKS), a.JWKSURI, a.UpdatedAt.UnixMilli(), a.Epoch,
+	}, agentExists, a.ID)
+	if err != nil {
+		return err
+	}
+	return t.hold(ctx, a)
+}
+
+// document is a JSON column's value: NULL when there is none.
+func document(object json.RawMessage) any {
+	if object == nil {
+		return nil
+	}
+	return string(object)
+}
+
+const agentDropCapabilities = `
+DELETE FROM agent_capabilities
+WHERE agent_id = $1 AND capability <> ALL ($2::text[])`
+
+const agentHoldCapabilities = `
+INSERT INTO agent_capabilities (agent_id, capability)
+SELECT DISTINCT $1, held FROM unnest($2::text[]) AS held
+ON CONFLICT DO NOTHING`
+
+// hold makes the capability rows those of a.
+func (t agents) hold(ctx context.Context, a idp.Agent) error {
+	held := a.Capabilities.Strings()
+	if held == nil {
+		held = []string{} // an empty array, not NULL
+	}
+	if _, err := t.exec(ctx, agentDropCapabilities, a.ID, held); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, agentHoldCapabilities, a.ID, held)
+	return err
+}
+
+const agentCountLive = `
+SELECT CASE WHEN $1 = ''
+    THEN (SELECT count(*) FROM agents WHERE status <> 'decommissioned')
+    ELSE (SELECT count(*) FROM agents WHERE organization_id = $1 AND status <> 'decommissioned')
+END`
+
+func (t agents) CountLive(ctx context.Context, organizationID string) (int, error) {
+	n, err := t.number(ctx, agentCountLive, organizationID)
+	return int(n), err
+}
+
+const agentOtherAdministrators = `
+SELECT CASE WHEN $1 = ''
+    THEN (SELECT count(*) FROM agents WHERE administrator AND id <> $2)
+    ELSE (SELECT count(*) FROM agents WHERE organization_id = $1 AND administrator AND id <> $2)
+END`
+
+func (t agents) OtherAdministrators(ctx context.Context, organizationID, exceptID string) (int, error) {
+	n, err := t.number(ctx, agentOtherAdministrators, organizationID, exceptID)
+	return int(n), err
+}
+
+const agentTokensUsed = `SELECT coalesce(sum(tokens), 0)::bigint FROM token_usage WHERE agent_id = $1 AND month = $2`
+
+func (t agents) TokensUsed(ctx context.Context, agentID string, at time.Time) (int64, error) {
+	return t.number(ctx, agentTokensUsed, agentID, month(at))
+}
+
+// month numbers UTC calendar months: January 2026 is 202601.
+func month(at time.Time) int64 {
+	at = at.UTC()
+	return int64(at.Year())*100 + int64(at.Month())
+}

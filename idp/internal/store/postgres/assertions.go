@@ -1,0 +1,22 @@
+package postgres
+
+import (
+	"context"
+	"time"
+)
+
+type assertions struct{ *transaction }
+
+const assertionUse = `INSERT INTO assertions (client_id, jti, expires_at) VALUES ($1, $2, $3)`
+
+func (t assertions) Use(ctx context.Context, clientID, jti string, expires time.Time) error {
+	_, err := t.exec(ctx, assertionUse, clientID, jti, expires.UnixMilli())
+	return err
+}
+
+const assertionPrune = `DELETE FROM assertions WHERE expires_at < $1`
+
+func (t assertions) Prune(ctx context.Context, now time.Time) error {
+	_, err := t.exec(ctx, assertionPrune, now.UnixMilli())
+	return err
+}

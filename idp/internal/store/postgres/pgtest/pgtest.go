@@ -1,0 +1,109 @@
+// Package pgtest gives tests real PostgreSQL databases: on the server that
+// TEST_DATABASE_URL names, or on a throw-away cluster of the test process.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// Variable names an existing server: a URL whose role may create databases.
+const Variable = "TEST_DATABASE_URL"
+
+// patience bounds every step that makes a server or a database.
+const patience = 60 * time.Second
+
+// shared is the cluster of this process. It lives until the process ends.
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
+}
+
+// template is a migrated database that others are copied from.
+var template struct {
+	once sync.Once
+	name string
+	err  error
+}
+
+// URL makes an empty database and returns its address; the database goes with the test.
+func URL(t testing.TB) string {
+	t.Helper()
+	return fresh(t, administration(t), "template0")
+}
+
+// Migrated makes a database that migrate has migrated and returns its address.
+// All calls in a process must pass the same function: it runs once where the
+// server is this process's own, and the result is copied.
+func Migrated(t testing.TB, migrate func(ctx context.Context, url string) error) string {
+	t.Helper()
+	admin := administration(t)
+	if os.Getenv(Variable) != "" { // leave no template behind there
+		address := fresh(t, admin, "template0")
+		require.NoError(t, migrate(t.Context(), address))
+		return address
+	}
+	template.once.Do(func() {
+		template.name = name()
+		if template.err = run(t.Context(), admin, "CREATE DATABASE "+template.name+" TEMPLATE template0"); template.err == nil {
+			template.err = migrate(t.Context(), database(admin, template.name))
+		}
+	})
+	require.NoError(t, template.err)
+	return fresh(t, admin, template.name)
+}
+
+func fresh(t testing.TB, admin, source string) string {
+	t.Helper()
+	made := name()
+	require.NoError(t, run(t.Context(), admin, "CREATE DATABASE "+made+" TEMPLATE "+source))
+	t.Cleanup(func() {
+		require.NoError(t, run(context.Background(), admin, "DROP DATABASE "+made+" WITH (FORCE)"))
+	})
+	return database(admin, made)
+}
+
+// administration is the address of a database on the server from which others are made.
+func administration(t testing.TB) string {
+	t.Helper()
+	if address := os.Getenv(Variable); address != "" {
+		return address
+	}
+	shared.once.Do(func() { shared.server, shared.err = launch(Options{}) })
+	require.NoError(t, shared.err)
+	return shared.server.URL("postgres")
+}
+
+func name() string { return "t" + fmt.Sprintf("%x", []byte(rand.Text()))[:24] }
+
+// database is the address with another database name.
+func database(address, name string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		panic(fmt.Sprintf("pgtest: %s is not a URL", Variable))
+	}
+	parsed.Path = "/" + name
+	return parsed.String()
+}
+
+func run(ctx context.Context, address, statement string) error {
+	ctx, done := context.WithTimeout(ctx, patience)
+	defer done()
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	return err
+}

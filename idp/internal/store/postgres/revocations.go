@@ -1,0 +1,95 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+)
+
+type revocations struct{ *transaction }
+
+func scanRevocation(r row) (v idp.Revocation, err error) {
+	err = r.Scan(&v.Seq, &v.Type, &v.ID, &v.Epoch, moment{&v.Expires}, &v.Reason, moment{&v.At})
+	return v, err
+}
+
+const revocationNext = `UPDATE revocation_head SET last = last + 1 WHERE id = 1 RETURNING last`
+
+const revocationInsert = `
+INSERT INTO revocations (seq, type, id, epoch, expires_at, reason, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)`
+
+func (t revocations) Append(ctx context.Context, r idp.Revocation) (int64, error) {
+	seq, err := t.change(ctx, revocationNext)
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.exec(ctx, revocationInsert, seq, r.Type, r.ID, r.Epoch, optional(r.Expires), r.Reason, r.At.UnixMilli())
+	if err != nil {
+		return 0, err
+	}
+	t.announce = true
+	return seq, nil
+}
+
+const revocationSince = `
+SELECT seq, type, id, epoch, expires_at, reason, at
+FROM revocations
+WHERE seq > $1
+ORDER BY seq
+LIMIT $2`
+
+func (t revocations) Since(ctx context.Context, after int64, limit int) ([]idp.Revocation, error) {
+	return list(ctx, t.transaction, revocationSince, scanRevocation, after, limit)
+}
+
+const revocationBounds = `SELECT last, pruned FROM revocation_head WHERE id = 1`
+
+func (t revocations) Bounds(ctx context.Context) (last, pruned int64, err error) {
+	bounds, err := get(ctx, t.transaction, revocationBounds, scanBounds)
+	return bounds[0], bounds[1], err
+}
+
+func scanBounds(r row) (bounds [2]int64, err error) {
+	err = r.Scan(&bounds[0], &bounds[1])
+	return bounds, err
+}
+
+const revocationNames = `
+SELECT EXISTS (SELECT 1 FROM revocations WHERE type = 'jti' AND id = $1)
+    OR EXISTS (SELECT 1 FROM revocations WHERE type = 'kid' AND id = $2)`
+
+func (t revocations) RevokedToken(ctx context.Context, jti, kid string) (bool, error) {
+	return t.truth(ctx, revocationNames, jti, kid)
+}
+
+const revocationPrunable = `
+SELECT greatest(
+    (SELECT coalesce(max(seq), 0) FROM revocations WHERE type = 'jti' AND expires_at < $1),
+    (SELECT coalesce(max(seq), 0) FROM revocations WHERE type IN ('organization', 'agent', 'credential') AND at < $2))`
+
+const revocationPruneTokens = `DELETE FROM revocations WHERE type = 'jti' AND expires_at < $1`
+
+const revocationPruneEpochs = `
+DELETE FROM revocations WHERE type IN ('organization', 'agent', 'credential') AND at < $1`
+
+const revocationPruned = `UPDATE revocation_head SET pruned = greatest(pruned, $1) WHERE id = 1`
+
+func (t revocations) Prune(ctx context.Context, now, epochsBefore time.Time) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	highest, err := t.number(ctx, revocationPrunable, now.UnixMilli(), epochsBefore.UnixMilli())
+	if err != nil || highest == 0 {
+		return err
+	}
+	if _, err := t.exec(ctx, revocationPruneTokens, now.UnixMilli()); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, revocationPruneEpochs, epochsBefore.UnixMilli()); err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, revocationPruned, highest)
+	return err
+}

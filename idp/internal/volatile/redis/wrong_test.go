@@ -1,0 +1,222 @@
+package redis
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
+	"github.com/sentryagent/agentidp/idp/internal/volatile/redistest"
+)
+
+// pretend answers every command but greeting and PING with the reply, %s in it
+// being its own address; with none it never answers.
+func pretend(t *testing.T, reply string) (addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	addr = l.Addr().String()
+	reply = strings.ReplaceAll(reply, "%s", addr)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				for {
+					command, err := readCommand(in)
+					if err != nil {
+						return
+					}
+					switch strings.ToUpper(command) {
+					case "HELLO":
+						_, _ = conn.Write([]byte("*0\r\n"))
+					case "PING":
+						_, _ = conn.Write([]byte("+PONG\r\n"))
+					default:
+						_, _ = conn.Write([]byte(reply))
+					}
+				}
+			}()
+		}
+	}()
+	return addr
+}
+
+// Whatever answers at the address, calls are answered in time, by the process.
+func TestWrongServers(t *testing.T) {
+	for _, reply := range []string{
+		"", "+OK\r\n", "$-1\r\n", "*-1\r\n", "*0\r\n", ":1\r\n", "*4\r\n:1\r\n:99\r\n:1\r\n:0\r\n", "$536870913\r\nx\r\n", "*1000000000\r\n",
+		"-MOVED 1 %s\r\n", "-ASK 1 %s\r\n", "-READONLY You can't write\r\n", "-LOADING Redis is loading\r\n", "-NOAUTH Authentication required.\r\n",
+		"-OOM command not allowed\r\n", "-MASTERDOWN Link with MASTER is down\r\n", "-CLUSTERDOWN The cluster is down\r\n", "-TRYAGAIN\r\n",
+		"-NOSCRIPT No matching script\r\n", "-BUSY Redis is busy\r\n", "-\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "\x15\x03\x01\x00\x02\x02\x16",
+	} {
+		for _, scheme := range []string{"redis://", "redis+cluster://", "redis+sentinel://"} {
+			t.Run(fmt.Sprintf("%s %q", scheme, reply), func(t *testing.T) {
+				url := scheme + pretend(t, reply)
+				if scheme == "redis+sentinel://" {
+					url += "/master"
+				}
+				c := open(t, url, 1)[0]
+				require.Error(t, c.Ready(t.Context()))
+				c.breaker.probed(nil, time.Now()) // as if it had been well once
+				changed, stop := c.Subscribe("t")
+				defer stop()
+				start := time.Now()
+				for range 3 {
+					require.True(t, c.Take(t.Context(), "a", 3, time.Hour).Allowed)
+				}
+				require.False(t, c.Take(t.Context(), "a", 3, time.Hour).Allowed)
+				c.Set(t.Context(), "k", []byte("v"), time.Hour)
+				value, ok := c.Get(t.Context(), "k")
+				require.Equal(t, "v", string(value), ok)
+				require.False(t, c.Exceeded(t.Context(), "agent", 1, start))
+				c.Publish(t.Context(), "t")
+				<-changed
+				require.Less(t, time.Since(start), 4*dialTimeout)
+				require.NotZero(t, c.errorsOf(opLimit))
+			})
+		}
+	}
+}
+
+// Where this process has no place left for a key, Redis counts it alone; and
+// without Redis it shares the overflow.
+func TestMoreKeysThanPlaces(t *testing.T) {
+	server := redistest.Start(t)
+	c := open(t, server.URL(), 1)[0]
+	ready(t, c)
+	c.near.Limiter = local.NewLimiter(local.LimiterOptions{MaxKeys: 1})
+	for i := range 1000 {
+		require.True(t, c.Take(t.Context(), fmt.Sprint(i), 1, time.Hour).Allowed)
+		require.False(t, c.Take(t.Context(), fmt.Sprint(i), 1, time.Hour).Allowed)
+	}
+	require.Zero(t, c.near.Overflowed())
+	server.Stop()
+	degraded(t, c)
+	allowed := 0
+	for i := range 1000 {
+		if c.Take(t.Context(), fmt.Sprint("more", i), 1, time.Hour).Allowed {
+			allowed++
+		}
+	}
+	require.Equal(t, 10, allowed)
+}
+
+func TestMetricsAndLog(t *testing.T) {
+	server := redistest.Start(t)
+	set, log := metrics.NewSet(), new(bytes.Buffer)
+	c, err := Open(t.Context(), Options{URL: server.URL(), Key: testKey(), Metrics: set, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	require.NoError(t, err)
+	shown := func() string {
+		var text bytes.Buffer
+		set.WritePrometheus(&text)
+		return text.String()
+	}
+	require.Contains(t, shown(), "agentidp_redis_up 1\n")
+	for _, op := range []string{"limit", "quota_get", "quota_set", "cache_get", "cache_set", "cache_delete", "publish", "subscribe", "probe"} {
+		require.Contains(t, shown(), fmt.Sprintf("agentidp_redis_errors_total{op=%q} 0\n", op))
+	}
+	server.Stop()
+	degraded(t, c)
+	require.Contains(t, shown(), "agentidp_redis_up 0\n")
+	require.NotContains(t, shown(), `agentidp_redis_errors_total{op="probe"} 0`)
+	server.Start()
+	ready(t, c)
+	require.NoError(t, c.Close())
+	require.Contains(t, log.String(), "level=WARN")
+	require.Contains(t, log.String(), "redis answers")
+	require.True(t, c.Take(t.Context(), "a", 1, time.Hour).Allowed, "after Close this process answers")
+	require.False(t, c.Take(t.Context(), "a", 1, time.Hour).Allowed)
+}
+
+// authority makes a certificate for 127.0.0.1, signed by itself.
+func authority(t *testing.T) (certificate, key string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis"}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	require.NoError(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	folder := t.TempDir()
+	certificate, key = folder+"/certificate", folder+"/key"
+	require.NoError(t, os.WriteFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+	return certificate, key
+}
+
+// The system's roots are read once in a process: no other test may verify.
+func TestTLS(t *testing.T) {
+	trusted, key := authority(t)
+	t.Setenv("SSL_CERT_FILE", trusted)
+	serve := func(certificate, key string) (*redistest.Server, string) {
+		port := redistest.FreePort(t)
+		server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no")
+		return server, "127.0.0.1:" + port
+	}
+	server, addr := serve(trusted, key)
+	c := openPatient(t, "rediss://"+addr, 1)[0]
+	require.NoError(t, c.Ready(t.Context()))
+	require.Error(t, open(t, "redis://"+addr, 1)[0].Ready(t.Context()), "no TLS")
+	_, other := serve(authority(t))
+	require.ErrorContains(t, open(t, "rediss://"+other, 1)[0].Ready(t.Context()), "x509")
+
+	// One probe finds every connection that the restart ended.
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() { c.rdb.Ping(t.Context()) })
+	}
+	group.Wait()
+	require.Greater(t, c.rdb.PoolStats().IdleConns, uint32(5))
+	server.Stop()
+	server.Start()
+	require.NoError(t, c.rdb.try(t.Context()))
+}
+
+func TestBoundedReplies(t *testing.T) {
+	for stream, fine := range map[string]bool{
+		"+OK\r\n:1\r\n-ERR\r\n_\r\n$-1\r\n*-1\r\n*0\r\n":        true,
+		"*2\r\n$3\r\n\n\r$\r\n:1\r\n%1\r\n+a\r\n=4\r\ntxt:\r\n": true,
+		strings.Repeat("*1\r\n", maxDepth) + ":1\r\n":           true,
+		strings.Repeat("*1\r\n", maxDepth+1) + ":1\r\n":         false,
+		fmt.Sprintf("*%d\r\n", maxElements):                     true,
+		fmt.Sprintf("*%d\r\n", maxElements+1):                   false,
+		fmt.Sprintf("$%d\r\n", maxString):                       true,
+		fmt.Sprintf("$%d\r\n", maxString+1):                     false,
+		"+" + strings.Repeat("x", maxLine) + "\r\n":             false,
+		"+" + strings.Repeat("x", maxLine):                      false,
+		"*x\r\n":                                                false, "$\r\n": false, "\r\n": false, "HTTP/1.1 200 OK\r\n": false, "$1\r\nxyz\r\n": false,
+	} {
+		whole, pieces := &boundedConn{}, &boundedConn{}
+		require.Equal(t, fine, whole.inspect([]byte(stream)), "%.40q", stream)
+		held := true
+		for i := 0; i < len(stream) && held; i++ {
+			held = pieces.inspect([]byte{stream[i]})
+		}
+		require.Equal(t, fine, held, "%.40q", stream)
+	}
+}

@@ -1,0 +1,104 @@
+package trace
+
+import (
+	"context"
+	"encoding/binary"
+	"net/http"
+	"time"
+)
+
+// Span is a piece of work that ended: what an exporter is given.
+type Span struct {
+	Context Context
+	Parent  Context // the caller's span; zero for the first of a trace
+	Name    string  // of a bounded set
+	Start   time.Time
+	End     time.Time
+	Failed  bool        // for a fault of ours
+	Text    [][2]string // attributes; an empty value is none
+	Numbers []Number
+}
+
+// Number is an attribute that counts.
+type Number struct {
+	Name  string
+	Value int
+}
+
+// Sampler decides which new traces are kept: a share from 0 to 1.
+type Sampler float64
+
+// Start begins the span of a request. It continues the caller's trace, with its
+// sampling, when parent is a valid traceparent; state counts only then.
+// Otherwise caller is zero and the trace is new.
+func (s Sampler) Start(parent []byte, state string) (own, caller Context) {
+	caller, known := Parse(parent)
+	if !known {
+		own = New()
+		if s.keeps(own.Trace) {
+			own.Flags |= Sampled
+		}
+		return own, Context{}
+	}
+	if ValidState(state) {
+		caller.State = state
+	}
+	return caller.Child(), caller
+}
+
+// keeps decides by the last seven bytes, which are random in every trace id
+// (level 2, section 5.1.3.1), as OpenTelemetry's consistent sampling does.
+func (s Sampler) keeps(trace [16]byte) bool {
+	return float64(binary.BigEndian.Uint64(trace[8:])&(1<<56-1)) >= (1-float64(s))*(1<<56)
+}
+
+type contextKey struct{}
+
+// With puts the span into the context of the work that belongs to it.
+func With(ctx context.Context, span Context) context.Context {
+	return context.WithValue(ctx, contextKey{}, span)
+}
+
+// From is the span that ctx belongs to; zero if none.
+func From(ctx context.Context) Context {
+	span, _ := ctx.Value(contextKey{}).(Context)
+	return span
+}
+
+// Transport passes the span of a request's context on to whom it calls. Without
+// one the request goes out as it is. A nil next is http.DefaultTransport.
+func Transport(next http.RoundTripper) http.RoundTripper {
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	return transport{next}
+}
+
+type transport struct{ next http.RoundTripper }
+
+func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	span := From(request.Context())
+	if !span.Valid() {
+		return t.next.RoundTrip(request)
+	}
+	request = request.Clone(request.Context()) // RoundTrip must not change the request
+	Inject(request.Header, span)
+	return t.next.RoundTrip(request)
+}
+
+// Inject names span, which must be valid, as the caller in an outgoing request.
+func Inject(header http.Header, span Context) {
+	header.Set(HeaderParent, string(span.AppendParent(nil)))
+	if span.State == "" {
+		header.Del(HeaderState)
+		return
+	}
+	header.Set(HeaderState, span.State)
+}
+
+// CloseIdleConnections closes those of the transport behind.
+func (t transport) CloseIdleConnections() {
+	if closer, ok := t.next.(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
+}
