@@ -212,7 +212,7 @@ func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
 	if err != nil {
 		return err
 	}
-	a.reg = registry.New(registry.Options{DB: a.db, Log: a.log, Hasher: a.clients.Hasher(), Limits: a.cfg.limits(), Now: now, AllowHTTP: a.cfg.AllowHTTP, Metrics: a.metrics})
+	a.reg = registry.New(registry.Options{DB: a.db, Log: a.log, Hasher: a.clients.Hasher(), Limits: a.cfg.limits(), Now: now, AllowHTTP: a.cfg.AllowHTTP, Metrics: a.metrics, Forget: a.forget})
 	a.revoked, err = revocation.Open(ctx, revocation.Options{
 		DB: a.db, Log: a.log, Keys: a.issuer.Keys(), Signer: a.issuer, Issuer: a.cfg.Issuer, Bus: a.shared, Now: now,
 	})

@@ -237,14 +237,15 @@ func (a *App) warn(ctx context.Context) {
 	}
 }
 
-// prune forgets, now and then, what nothing can ask for any more.
+// prune forgets, now and then, what nothing can ask for any more, and lets the
+// store prepare for what will come.
 func (a *App) prune(ctx context.Context) {
 	ticker := time.NewTicker(pruneEvery)
 	defer ticker.Stop()
 	for {
+		a.pruneOnce(ctx)
 		select {
 		case <-ticker.C:
-			a.pruneOnce(ctx)
 		case <-ctx.Done():
 			return
 		}

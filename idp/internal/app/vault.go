@@ -136,3 +136,14 @@ func closeVault(keeper *vault.Client) {
 		keeper.Close()
 	}
 }
+
+// forget deletes what Vault keeps of a credential that is revoked. Without its
+// row's key it is of no use to anybody, so a failure is only logged.
+func (a *App) forget(ctx context.Context, c idp.Credential) {
+	if a.vault == nil || c.Secret.Scheme != vault.Scheme && c.Previous.Scheme != vault.Scheme {
+		return
+	}
+	if err := a.vault.Secrets().DeleteCredential(ctx, c.ID); err != nil {
+		a.logger.WarnContext(ctx, "the digest of a revoked credential is still in Vault", "credential_id", c.ID, "error", err)
+	}
+}

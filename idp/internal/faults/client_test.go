@@ -105,6 +105,30 @@ func (c *client) bearer() string {
 	return "Bearer " + c.admin
 }
 
+// forget makes the next call get a new token.
+func (c *client) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.admin = ""
+}
+
+// keys are the signing keys and their status, by kid.
+func (c *client) keys() map[string]string {
+	_, a := c.send(http.MethodGet, "/api/v1/keys", "", c.bearer(), nil)
+	var list struct{ Data []struct{ KID, Status string } }
+	if a.status == http.StatusUnauthorized {
+		c.forget()
+	}
+	if json.Unmarshal(a.body, &list) != nil {
+		return nil
+	}
+	found := map[string]string{}
+	for _, k := range list.Data {
+		found[k.KID] = k.Status
+	}
+	return found
+}
+
 // note writes into the ledger what the answer tells about the deed. A refused
 // token is forgotten.
 func (c *client) note(d deed, id string, a *answer) deed {

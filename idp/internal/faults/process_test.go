@@ -146,13 +146,19 @@ var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Di
 
 // health is the status of /health; 0 without an answer.
 func (p *process) health() int {
+	status, _ := p.look()
+	return status
+}
+
+// look is the answer of /health.
+func (p *process) look() (status int, body string) {
 	response, err := probe.Get(p.url() + "/health")
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode
+	content, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(content)
 }
 
 func (p *process) running() bool {

@@ -84,7 +84,11 @@ func (f *Fetcher) get(ctx context.Context, uri string) (_ document, err error) {
 		return document{}, err
 	}
 	defer answer.Body.Close() //nolint:errcheck // nothing is left to lose
-	return read(answer)
+	found, err := read(answer)
+	if err != nil && ctx.Err() != nil {
+		return document{}, ctx.Err() // what was cut off is no reason to blame the content
+	}
+	return found, err
 }
 
 func read(answer *http.Response) (document, error) {

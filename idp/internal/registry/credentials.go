@@ -192,7 +192,8 @@ func (s *Service) GetCredential(ctx context.Context, actor Actor, agentID, id st
 // still take the tokens.
 func (s *Service) RevokeCredential(ctx context.Context, actor Actor, agentID, id string, revokeTokens bool) error {
 	now := s.now()
-	return actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	var ended idp.Credential
+	err := actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		agent, err := actor.Agent(ctx, tx, agentID)
 		if err != nil {
 			return nil, err
@@ -210,8 +211,14 @@ func (s *Service) RevokeCredential(ctx context.Context, actor Actor, agentID, id
 		if err := revokeCredential(ctx, tx, &credential, revokeTokens, reasonRevoked, now); err != nil {
 			return nil, err
 		}
+		ended = credential
 		return []idp.Event{revokedCredential(&actor, &credential, revokeTokens)}, nil
 	})
+	if err != nil {
+		return err
+	}
+	s.forget(ctx, ended)
+	return nil
 }
 
 func revokeCredential(ctx context.Context, tx *store.Tx, c *idp.Credential, revokeTokens bool, reason string, now time.Time) error {

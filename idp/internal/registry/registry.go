@@ -34,6 +34,10 @@ type Options struct {
 	// AllowHTTP admits a jwksUri with http on the loopback interface.
 	AllowHTTP bool
 	Metrics   *metrics.Set // default: counted for nobody
+	// Forget drops what a scheme keeps of a revoked credential outside the store.
+	// It is called after the commit, which has ended the credential already, and
+	// deals with its own failures. Default: nothing is kept elsewhere.
+	Forget func(ctx context.Context, credential idp.Credential)
 }
 
 // Service is safe for concurrent use and keeps no state but its metrics.
@@ -44,6 +48,7 @@ type Service struct {
 	limits idp.Limits
 	clock  idp.Clock
 	meters meters
+	drop   func(ctx context.Context, credential idp.Credential) // may be nil
 
 	allowHTTP bool
 }
@@ -57,7 +62,7 @@ func New(o Options) *Service {
 		o.Metrics = metrics.NewSet()
 	}
 	return &Service{
-		db: o.DB, log: o.Log, hasher: o.Hasher, limits: o.Limits, clock: o.Now, meters: newMeters(o.Metrics), allowHTTP: o.AllowHTTP,
+		db: o.DB, log: o.Log, hasher: o.Hasher, limits: o.Limits, clock: o.Now, meters: newMeters(o.Metrics), drop: o.Forget, allowHTTP: o.AllowHTTP,
 	}
 }
 

@@ -216,7 +216,8 @@ func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id, ifMatc
 		return err
 	}
 	now := s.now()
-	return actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	var ended []idp.Credential
+	err := actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) (_ []idp.Event, err error) {
 		before, err := actor.Agent(ctx, tx, id)
 		if err != nil {
 			return nil, err
@@ -232,17 +233,29 @@ func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id, ifMatc
 		if err := saveAgent(ctx, tx, &before, &next, now); err != nil {
 			return nil, err
 		}
-		revoked, err := revokeAll(ctx, tx, &actor, id, now)
+		if ended, err = tx.Credentials.Live(ctx, id); err != nil {
+			return nil, err
+		}
+		revoked, err := revokeAll(ctx, tx, &actor, ended, now)
 		return append([]idp.Event{switched(&actor, &before, &next)}, revoked...), err
 	})
+	if err != nil {
+		return err
+	}
+	for _, credential := range ended {
+		s.forget(ctx, credential)
+	}
+	return nil
+}
+
+func (s *Service) forget(ctx context.Context, credential idp.Credential) {
+	if s.drop != nil && credential.ID != "" {
+		s.drop(ctx, credential)
+	}
 }
 
 // revokeAll ends every credential of a decommissioned agent.
-func revokeAll(ctx context.Context, tx *store.Tx, actor *Actor, agentID string, now time.Time) ([]idp.Event, error) {
-	live, err := tx.Credentials.Live(ctx, agentID)
-	if err != nil {
-		return nil, err
-	}
+func revokeAll(ctx context.Context, tx *store.Tx, actor *Actor, live []idp.Credential, now time.Time) ([]idp.Event, error) {
 	var events []idp.Event
 	for _, c := range live {
 		if err := revokeCredential(ctx, tx, &c, true, reasonDecommissioned, now); err != nil {

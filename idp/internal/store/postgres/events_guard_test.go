@@ -70,11 +70,6 @@ func separated(t *testing.T) (owner, service string) {
 	}
 	owner, service = as(t, server.URL("audit"), "audit_owner"), as(t, server.URL("audit"), "agentidp_app")
 	require.NoError(t, migrateQuietly(t.Context(), owner))
-	// What the other migrations' tables need; those of the log are granted by their own.
-	server.Exec(t, "audit", `DO $$ DECLARE t text; BEGIN
-		FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename !~ '^(event|tree_|checkpoints)' LOOP
-			EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO agentidp_service', t);
-		END LOOP; END $$`)
 	return owner, service
 }
 

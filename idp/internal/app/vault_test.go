@@ -1,0 +1,99 @@
+package app_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/idp/internal/app"
+	"github.com/sentryagent/agentidp/idp/internal/vault/vaulttest"
+)
+
+// call is a request of the management API with a bearer token.
+func call(t *testing.T, a *app.App, bearer, method, path, body string, out any) int {
+	t.Helper()
+	request, err := http.NewRequest(method, a.Issuer()+path, strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+bearer)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	if out != nil {
+		require.NoError(t, json.Unmarshal(content, out), string(content))
+	}
+	return answer.StatusCode
+}
+
+func TestSecretsAndTheMasterKeyInVault(t *testing.T) {
+	server := vaulttest.NewDouble(t)
+	proxy := server.NewProxy(t)
+	cfg := settings(t)
+	cfg.VaultAddr, cfg.VaultToken, cfg.VaultMount = proxy.Addr, server.NewToken(t, time.Hour, time.Hour, true), server.Mount(t)
+	cfg.VaultMasterKey = "kv"
+	a, log, stop := run(t, cfg)
+	first := admin(t, cfg)
+	require.NoFileExists(t, cfg.MasterKeyPath())
+	status, body := token(t, a, first.ClientID, first.ClientSecret)
+	require.Equal(t, http.StatusOK, status, body)
+	var issued struct {
+		AccessToken string `json:"access_token"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &issued))
+
+	var agent struct{ AgentID string }
+	require.Equal(t, http.StatusCreated, call(t, a, issued.AccessToken, http.MethodPost, "/api/v1/agents",
+		`{"email":"a@example.com","agentType":"custom","version":"1.0.0","owner":"o","deploymentEnv":"staging","capabilities":["notes:read"]}`, &agent))
+	var c struct{ CredentialID, ClientID, ClientSecret string }
+	path := "/api/v1/agents/" + agent.AgentID + "/credentials"
+	require.Equal(t, http.StatusCreated, call(t, a, issued.AccessToken, http.MethodPost, path, `{}`, &c))
+	kept := "agentidp/credentials/" + c.CredentialID
+	require.Equal(t, 1, server.Versions(t, cfg.VaultMount, kept))
+	require.NotContains(t, server.Text(t, cfg.VaultMount, kept), c.ClientSecret)
+
+	// F22: what needs Vault is answered 503, never 401; the rest goes on.
+	proxy.Instead(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"errors":["Vault is sealed"]}`)
+	})
+	status, body = token(t, a, c.ClientID, c.ClientSecret)
+	require.Equal(t, http.StatusServiceUnavailable, status, body)
+	status, body = token(t, a, first.ClientID, first.ClientSecret)
+	require.Equal(t, http.StatusOK, status, "proven before: "+body)
+	eventually(t, "health is degraded, and 200", func() bool {
+		status, body := get(t, a.Issuer()+"/health")
+		return status == http.StatusOK && strings.Contains(body, `"degraded"`)
+	})
+	proxy.Instead(nil)
+	eventually(t, "it heals by itself", func() bool {
+		status, _ := token(t, a, c.ClientID, c.ClientSecret)
+		require.Contains(t, []int{http.StatusOK, http.StatusServiceUnavailable}, status)
+		return status == http.StatusOK
+	})
+	status, _ = token(t, a, c.ClientID, c.ClientSecret+"x")
+	require.Equal(t, http.StatusUnauthorized, status)
+
+	require.Equal(t, http.StatusNoContent, call(t, a, issued.AccessToken, http.MethodDelete, path+"/"+c.CredentialID, ``, nil))
+	require.Zero(t, server.Versions(t, cfg.VaultMount, kept), "the digest goes with the credential")
+	require.NoError(t, stop())
+
+	a, _, stop = run(t, cfg)
+	status, body = token(t, a, first.ClientID, first.ClientSecret)
+	require.Equal(t, http.StatusOK, status, "the master key and the digest are in Vault: "+body)
+	require.NoError(t, stop())
+	require.NotContains(t, log.String(), first.ClientSecret)
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	began := time.Now()
+	require.Eventually(t, holds, 10*time.Second, 20*time.Millisecond, what)
+	t.Logf("%s after %s", what, time.Since(began).Round(time.Millisecond))
+}
