@@ -69,7 +69,7 @@ func launch(o Options) (*Server, error) {
 func memory() string {
 	const folder = "/dev/shm"
 	var stat syscall.Statfs_t
-	if err := syscall.Statfs(folder, &stat); err != nil || stat.Bavail*uint64(stat.Bsize) < 2<<30 { //nolint:gosec // G115: sizes are positive
+	if err := syscall.Statfs(folder, &stat); err != nil || stat.Bavail*uint64(stat.Bsize) < 2<<30 {
 		return ""
 	}
 	return folder
