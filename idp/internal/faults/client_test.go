@@ -115,7 +115,9 @@ func (c *client) forget() {
 // keys are the signing keys and their status, by kid.
 func (c *client) keys() map[string]string {
 	_, a := c.send(http.MethodGet, "/api/v1/keys", "", c.bearer(), nil)
-	var list struct{ Data []struct{ KID, Status string } }
+	var list struct {
+		Data []struct{ KID, Status string }
+	}
 	if a.status == http.StatusUnauthorized {
 		c.forget()
 	}
