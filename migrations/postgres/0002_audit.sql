@@ -38,6 +38,16 @@
 -- whatever the caller has set.
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
+-- And nobody else may put functions there that they would call by mistake.
+-- +goose StatementBegin
+DO $$
+BEGIN
+    IF has_schema_privilege('public', current_schema(), 'CREATE') THEN
+        RAISE EXCEPTION 'everybody may create objects in schema %: revoke that first (REVOKE CREATE ON SCHEMA % FROM PUBLIC)', current_schema(), current_schema();
+    END IF;
+END $$;
+-- +goose StatementEnd
+
 CREATE TABLE event_verbs (
     verb    smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     action  text COLLATE "C" NOT NULL,
@@ -140,6 +150,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     batch record;
 BEGIN
+    IF TG_RELID <> 'events'::regclass THEN
+        RAISE EXCEPTION 'events_continue is the trigger of events alone' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     SELECT min(a.sequence) AS first, max(a.sequence) AS last, count(DISTINCT a.sequence) AS different, count(*) AS total
     INTO batch FROM added AS a;
     IF batch.total = 0 THEN
@@ -208,7 +221,7 @@ CREATE TRIGGER checkpoints_refuse_truncate BEFORE TRUNCATE ON checkpoints FOR EA
 
 REVOKE UPDATE, DELETE, TRUNCATE ON events, event_verbs, event_kinds, tree_hashes, checkpoints FROM PUBLIC, CURRENT_USER;
 REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON events_free, events_custom FROM PUBLIC, CURRENT_USER;
-REVOKE EXECUTE ON FUNCTION event_kind(text, text, text), event_month(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION event_kind(text, text, text), event_month(bigint), events_continue(), audit_refuse() FROM PUBLIC;
 
 SELECT event_month((extract(epoch FROM now() + months * interval '1 month') * 1000)::bigint) FROM generate_series(0, 2) AS months;
 

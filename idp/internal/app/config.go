@@ -192,6 +192,7 @@ func (c *Config) Validate() []config.Problem {
 	demand(c.DrainTimeout >= 0 && c.DrainTimeout <= 5*time.Minute, "drain_timeout", "must be from 0s to 5m")
 	demand(c.DatabaseURL == "" || postgresURL(c.DatabaseURL), "database_url", "must be a postgres:// URL")
 	demand(c.DatabaseDirectURL == "" || postgresURL(c.DatabaseDirectURL), "database_direct_url", "must be a postgres:// URL")
+	demand(c.DatabaseURL == "" || c.MasterKey != "" || c.VaultMasterKey == masterKeyKV, "master_key", "is required with database_url, the same for all replicas: a key of one replica's own would be lost with its folder, and the signing keys with it")
 	demand(c.DatabaseDirectURL == "" || c.DatabaseURL != "", "database_direct_url", "is of no use without database_url")
 	if c.PolicyDir != "" {
 		info, err := os.Stat(c.PolicyDir)

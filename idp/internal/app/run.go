@@ -115,7 +115,7 @@ func (a *App) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 		tasks.run(end(func() error { return httpx.Serve(serving, admin, a.admin, a.cfg.DrainTimeout) }))
 	}
 	tasks.run(func() error { a.prune(ctx); return nil })
-	tasks.run(func() error { a.follow(ctx); return nil })
+	tasks.run(func() error { a.follow(serving); return nil })
 	if a.tls != nil {
 		tasks.run(func() error { a.tls.Run(ctx); return nil })
 	}
@@ -189,15 +189,19 @@ func (a *App) writeMetrics(w io.Writer) { obs.WritePrometheus(w, a.metrics) }
 func (a *App) follow(ctx context.Context) {
 	changed, stop := a.db.Watch()
 	defer stop()
+	var again <-chan time.Time // set while the last reading failed
 	for {
 		select {
 		case <-changed:
 			a.shared.Publish(ctx, revocation.Topic)
-			if err := a.issuer.Reload(ctx); err != nil && ctx.Err() == nil {
-				a.logger.WarnContext(ctx, "signing keys not read again", "error", err)
-			}
+		case <-again:
 		case <-ctx.Done():
 			return
+		}
+		again = nil
+		if err := a.issuer.Reload(ctx); err != nil && ctx.Err() == nil {
+			a.logger.WarnContext(ctx, "signing keys not read again", "error", err)
+			again = time.After(time.Second)
 		}
 	}
 }

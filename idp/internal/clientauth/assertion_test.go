@@ -466,7 +466,7 @@ func TestSpend(t *testing.T) {
 	}
 	require.Equal(t, 1, spent)
 
-	w.forward(3 * time.Minute)
+	w.forward(3*time.Minute + time.Hour)
 	require.NoError(t, w.auth.Prune(context.Background()))
 	sameRefusal(t, clientauth.ReasonAssertionReplayed, spend())
 	w.forward(time.Millisecond)

@@ -49,8 +49,8 @@ func (i *Issuer) EnsureKey(ctx context.Context, commit Commit) error {
 	return i.Ready()
 }
 
-// Import makes the key in a PEM text the active one, at once, and retires the
-// key that was active. It takes one unencrypted RSA key, PKCS #1 or PKCS #8, of
+// Import makes the key in a PEM text the active one, at once, retires the key
+// that was active and drops the one that was to be next. It takes one unencrypted RSA key, PKCS #1 or PKCS #8, of
 // token.MinKeyBits to token.MaxKeyBits with exponent token.Exponent.
 func (i *Issuer) Import(ctx context.Context, commit Commit, text []byte) (kid string, err error) {
 	private, err := parsePEM(text)
@@ -71,11 +71,17 @@ func (i *Issuer) Import(ctx context.Context, commit Commit, text []byte) (kid st
 			if k.ID == row.ID {
 				return nil, apierr.New(apierr.InvalidState, "the key is in the store already").WithReason("key_exists")
 			}
-			if k.Status == store.KeyActive {
+			switch k.Status {
+			case store.KeyActive:
 				if err := tx.Keys.SetStatus(ctx, k.ID, store.KeyRetired, row.ActivatedAt); err != nil {
 					return nil, err
 				}
 				retired = append(retired, k.ID)
+			case store.KeyNext: // it would take the imported key's place when its own time comes
+				if err := tx.Keys.Delete(ctx, k.ID); err != nil {
+					return nil, err
+				}
+			case store.KeyRetired, store.KeyRevoked:
 			}
 		}
 		event := keyEvent(idp.ActionKeyImported, row.ID, private)

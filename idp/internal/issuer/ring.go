@@ -15,8 +15,8 @@ import (
 )
 
 // RetiredGrace is how long a retired key still verifies: the longest token
-// lifetime, an hour, and some more for clocks.
-const RetiredGrace = time.Hour + 5*time.Minute
+// lifetime, an hour, and as much again for clocks.
+const RetiredGrace = 2 * time.Hour
 
 // ring is the immutable set of keys between two reloads.
 type ring struct {

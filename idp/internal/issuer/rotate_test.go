@@ -183,3 +183,21 @@ func TestWithoutAPeriodKeysStay(t *testing.T) {
 	i.turn(t, log)
 	require.Len(t, i.List(), 1)
 }
+
+func TestAnImportedKeyIsNotReplacedByTheOneThatWasToBeNext(t *testing.T) {
+	ctx, db, clock := t.Context(), openStore(t), newClock()
+	log := &journal{db: db}
+	i, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	require.NoError(t, err)
+	i.Follow(monthly)
+	require.NoError(t, i.EnsureKey(ctx, log.commit))
+	clock.forward(monthly.Period - monthly.Ahead)
+	i.turn(t, log)
+	require.Len(t, i.List(), 2)
+	text, _ := pemOf(t, 2048)
+	kid, err := i.Import(ctx, log.commit, text)
+	require.NoError(t, err)
+	clock.forward(monthly.Ahead)
+	i.turn(t, log)
+	require.Equal(t, kid, i.ActiveKID())
+}

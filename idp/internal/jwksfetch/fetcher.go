@@ -175,6 +175,9 @@ func (f *Fetcher) start(uri string, e *entry, now time.Time) {
 			at := f.options.Now()
 			e.keys, e.fetched, e.expires = got.keys, at, at.Add(got.ttl)
 		}
+		if errors.Is(err, errBusy) {
+			e.tried = time.Time{} // nobody was asked: that other hosts are slow is not this one's fault
+		}
 		e.err, e.pending = err, nil
 		close(pending)
 	})

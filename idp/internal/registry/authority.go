@@ -84,6 +84,8 @@ func (a *Actor) mayGrant(organizationID string, set capability.Set) error {
 	return a.Ceiling(set)
 }
 
+const credentialsWrite capability.Capability = "credentials:write"
+
 // mayChange decides on turning agent before into next.
 func (a *Actor) mayChange(before, next *idp.Agent) error {
 	added, removed := without(next.Capabilities, before.Capabilities), without(before.Capabilities, next.Capabilities)
@@ -94,8 +96,12 @@ func (a *Actor) mayChange(before, next *idp.Agent) error {
 		return err
 	}
 	// Whoever ends the tokens of an agent takes from it, for as long as it has
-	// no other, all that it holds.
-	// Whoever sets its keys can become it.
+	// no other, all that it holds. Whoever sets its keys can become it: they are
+	// what a secret is.
+	if keyMembers(before, next) != nil && !a.Capabilities.Covers(credentialsWrite) {
+		return apierr.New(apierr.Forbidden, "to set an agent's keys takes %s as well", credentialsWrite).WithReason("capability_missing").
+			WithDetail("capability", string(credentialsWrite))
+	}
 	if before.Status == next.Status && !before.CutsTokens(next) && keyMembers(before, next) == nil {
 		return nil
 	}

@@ -95,6 +95,18 @@ func TestWhoSetsKeys(t *testing.T) {
 	_, err = w.UpdateAgent(w.ctx, manager, auditor.ID, registry.AgentPatch{JWKSURI: ptr(keysAt)})
 	w.refused(err, apierr.CapabilityCeiling, "capability_ceiling")
 
+	// agents:write alone is not enough, though it can grant notes:read.
+	reader := w.agent(w.root, "reader", "notes:read")
+	clerk := w.actor(ptr(w.agent(w.root, "clerk", "agents:write")))
+	w.seen = len(w.events())
+	for _, patch := range []registry.AgentPatch{{JWKS: json.RawMessage(ecKeys)}, {JWKSURI: ptr(keysAt)}} {
+		_, err = w.UpdateAgent(w.ctx, clerk, reader.ID, patch)
+		require.Equal(t, "credentials:write", w.refused(err, apierr.Forbidden, "capability_missing").Details["capability"])
+	}
+	_, err = w.UpdateAgent(w.ctx, manager, reader.ID, registry.AgentPatch{JWKSURI: ptr(keysAt)})
+	require.NoError(t, err)
+	w.seen = len(w.events())
+
 	self := w.actor(&auditor)
 	self.Only = []string{"metadata", "version"}
 	_, err = w.UpdateAgent(w.ctx, self, auditor.ID, registry.AgentPatch{JWKS: json.RawMessage(ecKeys)})

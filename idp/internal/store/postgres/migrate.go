@@ -101,7 +101,7 @@ type migrationLock struct{}
 
 const migrationWaitForever = `SET lock_timeout = 0`
 
-const migrationTakeLock = `SELECT pg_advisory_lock(4703115946216386882)`
+const migrationTakeLock = `SELECT pg_advisory_lock(4703115946216386883)`
 
 // Replicas that serve must not queue up behind a migration that waits for one of them.
 const migrationWaitBriefly = `SET lock_timeout = '10s'`
@@ -115,7 +115,7 @@ func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-const migrationFreeLock = `SELECT pg_advisory_unlock(4703115946216386882)`
+const migrationFreeLock = `SELECT pg_advisory_unlock(4703115946216386883)`
 
 func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, migrationFreeLock)

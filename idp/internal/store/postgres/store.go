@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/idp/internal/store"
@@ -98,6 +99,10 @@ func connect(ctx context.Context, o Options) (_ *Store, err error) {
 	config, err := poolConfig(o.URL, o.MaxConns, seen.pooled)
 	if err != nil {
 		return nil, err
+	}
+	if config.ConnConfig.ValidateConnect == nil { // the URL says target_session_attrs otherwise
+		// What a failover left behind would answer reads from the past.
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

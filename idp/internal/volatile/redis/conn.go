@@ -19,6 +19,7 @@ const (
 	maxString   = volatile.MaxValue + 4096
 	maxLine     = 4096
 	maxDepth    = 8
+	maxTotal    = 1 << 18 // elements of one reply, whatever their depth
 )
 
 // dial connects to one server, whose replies are bounded.
@@ -47,9 +48,11 @@ func (t *target) dial(ctx context.Context, network, addr string) (net.Conn, erro
 // speaks something else than Redis. Read is called by one goroutine at a time.
 type boundedConn struct {
 	net.Conn
-	line  []byte // of a header, as far as read
-	skip  int    // bytes of a string to come
-	depth int    // lists begun one inside the other
+	line []byte // of a header, as far as read
+	skip int    // bytes of a string to come
+
+	open     []int // elements to come of the aggregates begun one inside the other
+	elements int   // announced by all aggregates of the reply so far
 }
 
 func (c *boundedConn) Read(p []byte) (int, error) {
@@ -90,17 +93,59 @@ func (c *boundedConn) header(line []byte) bool {
 	n, err := strconv.Atoi(string(line[1:]))
 	switch line[0] {
 	case '*', '%', '~', '>', '|':
-		c.depth++
-		return err == nil && n <= maxElements && c.depth <= maxDepth
+		return err == nil && c.list(line[0], n)
 	case '$', '=', '!':
-		c.depth = 0
 		if n >= 0 {
 			c.skip = n + len("\r\n")
 		}
+		c.leaf()
 		return err == nil && n <= maxString
 	case '+', '-', ':', '_', '#', ',', '(':
-		c.depth = 0
+		c.leaf()
 		return true
 	}
 	return false
+}
+
+// list takes the head of an aggregate of n elements, or n pairs. An attribute
+// is no element of what it stands in: it comes before one.
+func (c *boundedConn) list(kind byte, n int) bool {
+	if n > maxElements {
+		return false
+	}
+	if kind == '%' || kind == '|' {
+		n *= 2
+	}
+	if kind != '|' {
+		c.element()
+	}
+	if n > 0 {
+		c.open = append(c.open, n)
+		c.elements += n
+	}
+	c.finish()
+	return len(c.open) <= maxDepth && c.elements <= maxTotal
+}
+
+// leaf takes a value that holds no others.
+func (c *boundedConn) leaf() {
+	c.element()
+	c.finish()
+}
+
+// element counts a value in the aggregate that it stands in.
+func (c *boundedConn) element() {
+	if depth := len(c.open); depth > 0 {
+		c.open[depth-1]--
+	}
+}
+
+// finish leaves aggregates that are complete; outside of all the reply is over.
+func (c *boundedConn) finish() {
+	for len(c.open) > 0 && c.open[len(c.open)-1] == 0 {
+		c.open = c.open[:len(c.open)-1]
+	}
+	if len(c.open) == 0 {
+		c.elements = 0
+	}
 }

@@ -199,17 +199,23 @@ func TestTLS(t *testing.T) {
 
 func TestBoundedReplies(t *testing.T) {
 	for stream, fine := range map[string]bool{
-		"+OK\r\n:1\r\n-ERR\r\n_\r\n$-1\r\n*-1\r\n*0\r\n":        true,
-		"*2\r\n$3\r\n\n\r$\r\n:1\r\n%1\r\n+a\r\n=4\r\ntxt:\r\n": true,
-		strings.Repeat("*1\r\n", maxDepth) + ":1\r\n":           true,
-		strings.Repeat("*1\r\n", maxDepth+1) + ":1\r\n":         false,
-		fmt.Sprintf("*%d\r\n", maxElements):                     true,
-		fmt.Sprintf("*%d\r\n", maxElements+1):                   false,
-		fmt.Sprintf("$%d\r\n", maxString):                       true,
-		fmt.Sprintf("$%d\r\n", maxString+1):                     false,
-		"+" + strings.Repeat("x", maxLine) + "\r\n":             false,
-		"+" + strings.Repeat("x", maxLine):                      false,
-		"*x\r\n":                                                false, "$\r\n": false, "\r\n": false, "HTTP/1.1 200 OK\r\n": false, "$1\r\nxyz\r\n": false,
+		"+OK\r\n:1\r\n-ERR\r\n_\r\n$-1\r\n*-1\r\n*0\r\n":                             true,
+		"*2\r\n$3\r\n\n\r$\r\n:1\r\n%1\r\n+a\r\n=4\r\ntxt:\r\n":                      true,
+		strings.Repeat("*1\r\n", maxDepth) + ":1\r\n":                                true,
+		strings.Repeat("*1\r\n", maxDepth+1) + ":1\r\n":                              false,
+		strings.Repeat("*2\r\n:1\r\n", maxDepth+1):                                   false, // a leaf in between is no way out
+		strings.Repeat("*1\r\n|0\r\n", maxDepth+1):                                   false, // nor an attribute
+		strings.Repeat("*2\r\n*0\r\n", maxDepth) + ":1\r\n":                          true,
+		"*2\r\n*1\r\n:1\r\n" + strings.Repeat("*1\r\n", maxDepth-1) + ":1\r\n:1\r\n": true,
+		strings.Repeat(strings.Repeat("*2\r\n:1\r\n", 3)+":1\r\n", 100):              true, // replies one after the other
+		fmt.Sprintf("*%d\r\n", maxElements) + strings.Repeat(fmt.Sprintf("*%d\r\n%s", maxElements, strings.Repeat(":1\r\n", maxElements)), maxTotal/maxElements): false,
+		fmt.Sprintf("*%d\r\n", maxElements):         true,
+		fmt.Sprintf("*%d\r\n", maxElements+1):       false,
+		fmt.Sprintf("$%d\r\n", maxString):           true,
+		fmt.Sprintf("$%d\r\n", maxString+1):         false,
+		"+" + strings.Repeat("x", maxLine) + "\r\n": false,
+		"+" + strings.Repeat("x", maxLine):          false,
+		"*x\r\n":                                    false, "$\r\n": false, "\r\n": false, "HTTP/1.1 200 OK\r\n": false, "$1\r\nxyz\r\n": false,
 	} {
 		whole, pieces := &boundedConn{}, &boundedConn{}
 		require.Equal(t, fine, whole.inspect([]byte(stream)), "%.40q", stream)
