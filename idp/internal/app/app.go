@@ -296,9 +296,9 @@ func (a *App) AdminAddr() net.Addr {
 	return a.admin.Addr()
 }
 
-// Reload reads the certificate and the policy again. The policy takes force once its event is durable. When
-// it does not compile, fails its tests or cannot be audited, the old one stays,
-// which the log, a gauge and /health say.
+// Reload reads the certificate and the policy again. The policy takes force
+// once its event is durable. When it does not compile, fails its tests or cannot
+// be audited, the old one stays, which the log, a gauge and /health say.
 func (a *App) Reload(ctx context.Context) {
 	if a.tls != nil {
 		_ = a.tls.Reload(ctx) // logged and counted there; the old certificate stays

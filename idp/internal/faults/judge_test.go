@@ -9,6 +9,11 @@ import (
 
 // judge holds what clients were told against what is there.
 func judge(view *snapshot, deeds []deed) (f figures) {
+	for place := range view.events {
+		if view.events[place].Sequence != int64(place) {
+			f.forks++
+		}
+	}
 	told := index(view)
 	for i := range deeds {
 		d := &deeds[i]
@@ -239,7 +244,7 @@ func (c *chronicle) discord(view *snapshot) (found []string) {
 // The judge must see every kind of offence; a store that is right has none.
 func TestJudge(t *testing.T) {
 	sound := func() (*snapshot, []deed) {
-		made, minted := event{Action: "agent.created", Outcome: "success", RequestID: "r1"}, event{Action: "token.issued", Outcome: "success", RequestID: "r2", AgentID: "a"}
+		made, minted := event{Action: "agent.created", Outcome: "success", RequestID: "r1"}, event{Action: "token.issued", Outcome: "success", RequestID: "r2", AgentID: "a", Sequence: 1}
 		made.Metadata.TargetAgentID, minted.Metadata.JTI = "a", "j"
 		return &snapshot{
 			agents: map[string]agentRow{"a": {email: "a@example.com", status: "active"}}, usage: map[string]int{"a": 1}, revoked: map[string]int{},
@@ -268,5 +273,20 @@ func TestJudge(t *testing.T) {
 			f := judge(view, deeds)
 			require.Equal(t, []int{c.lost, c.phantom, c.unaudited}, []int{len(f.lost), len(f.phantom), len(f.unaudited)}, "%+v", f)
 		})
+	}
+}
+
+func TestForksAreCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		sequences []int64
+		forks     int
+	}{
+		"none": {[]int64{0, 1, 2}, 0}, "twice": {[]int64{0, 1, 1, 2}, 2}, "gap": {[]int64{0, 2}, 1}, "cut": {[]int64{1}, 1},
+	} {
+		view := &snapshot{}
+		for _, sequence := range c.sequences {
+			view.events = append(view.events, event{Sequence: sequence})
+		}
+		require.Equal(t, c.forks, judge(view, nil).forks, name)
 	}
 }

@@ -81,6 +81,7 @@ func build(t *testing.T, name string, flags ...string) string {
 type figures struct {
 	runs, acked              int
 	lost, phantom, unaudited []string
+	forks                    int // events whose sequence is not their place in the log
 	downtime                 time.Duration // the longest from the fault to the first healthy answer
 	extra                    string        // of this fault alone
 }
@@ -91,6 +92,7 @@ func (f *figures) add(other figures) {
 	f.lost = append(f.lost, other.lost...)
 	f.phantom = append(f.phantom, other.phantom...)
 	f.unaudited = append(f.unaudited, other.unaudited...)
+	f.forks += other.forks
 	f.downtime = max(f.downtime, other.downtime)
 }
 

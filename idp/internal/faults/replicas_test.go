@@ -80,7 +80,8 @@ func TestF19Replicas(t *testing.T) {
 	replicas[0].verify()
 	view := look(t, s)
 	f.add(judge(&view, deeds))
-	f.extra = fmt.Sprintf("replicas=3 forks=0 failed_at_survivors=%d", failed)
+	f.extra = fmt.Sprintf("replicas=3 forks=%d failed_at_survivors=%d", f.forks, failed)
 	report(t, "F19", f)
+	require.Zero(t, f.forks)
 	require.Zero(t, failed)
 }

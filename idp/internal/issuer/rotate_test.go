@@ -36,13 +36,21 @@ func actions(log *journal) []idp.Action {
 	return found
 }
 
-func TestAKeysLife(t *testing.T) {
-	ctx, db, clock := t.Context(), openStore(t), newClock()
+// rotating has one key, whose turn has just begun.
+func rotating(t *testing.T) (*Issuer, *journal, *clock) {
+	t.Helper()
+	db, clock := openStore(t), newClock()
 	log := &journal{db: db}
-	i, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	i, err := Open(t.Context(), db, newSealer(t, 1), clock.now)
 	require.NoError(t, err)
 	i.Follow(monthly)
-	require.NoError(t, i.EnsureKey(ctx, log.commit))
+	require.NoError(t, i.EnsureKey(t.Context(), log.commit))
+	return i, log, clock
+}
+
+func TestAKeysLife(t *testing.T) {
+	ctx := t.Context()
+	i, log, clock := rotating(t)
 	first := i.ActiveKID()
 	old, err := i.Mint(ctx, claims(i))
 	require.NoError(t, err)
@@ -82,7 +90,7 @@ func TestAKeysLife(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, idp.ActionKeyRemoved, log.events[3].Action)
 	require.Equal(t, first, log.events[3].Metadata["kid"])
-	require.NoError(t, db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+	require.NoError(t, log.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		rows, err := tx.Keys.List(ctx, store.UseToken)
 		require.Len(t, rows, 1, "its private half is gone too")
 		return err
@@ -90,13 +98,9 @@ func TestAKeysLife(t *testing.T) {
 }
 
 func TestReplicasTakeEachTurnOnce(t *testing.T) {
-	ctx, db, clock := t.Context(), openStore(t), newClock()
-	log := &journal{db: db}
-	one, err := Open(ctx, db, newSealer(t, 1), clock.now)
-	require.NoError(t, err)
-	one.Follow(monthly)
-	require.NoError(t, one.EnsureKey(ctx, log.commit))
-	two, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	ctx := t.Context()
+	one, log, clock := rotating(t)
+	two, err := Open(ctx, log.db, newSealer(t, 1), clock.now)
 	require.NoError(t, err)
 	two.Follow(monthly)
 	for range 3 {
@@ -120,12 +124,8 @@ func TestReplicasTakeEachTurnOnce(t *testing.T) {
 }
 
 func TestAnEarlyRotationStillPublishesFirst(t *testing.T) {
-	ctx, db, clock := t.Context(), openStore(t), newClock()
-	log := &journal{db: db}
-	i, err := Open(ctx, db, newSealer(t, 1), clock.now)
-	require.NoError(t, err)
-	i.Follow(monthly)
-	require.NoError(t, i.EnsureKey(ctx, log.commit))
+	ctx := t.Context()
+	i, log, clock := rotating(t)
 	first := i.ActiveKID()
 	rotate := func() (kid string, at time.Time) {
 		t.Helper()
@@ -172,12 +172,7 @@ func TestAnEarlyRotationStillPublishesFirst(t *testing.T) {
 }
 
 func TestWithoutAPeriodKeysStay(t *testing.T) {
-	ctx, db, clock := t.Context(), openStore(t), newClock()
-	log := &journal{db: db}
-	i, err := Open(ctx, db, newSealer(t, 1), clock.now)
-	require.NoError(t, err)
-	i.Follow(monthly)
-	require.NoError(t, i.EnsureKey(ctx, log.commit))
+	i, log, clock := rotating(t)
 	clock.forward(10 * monthly.Period)
 	i.Follow(Schedule{Ahead: time.Minute})
 	i.turn(t, log)
@@ -185,12 +180,8 @@ func TestWithoutAPeriodKeysStay(t *testing.T) {
 }
 
 func TestAnImportedKeyIsNotReplacedByTheOneThatWasToBeNext(t *testing.T) {
-	ctx, db, clock := t.Context(), openStore(t), newClock()
-	log := &journal{db: db}
-	i, err := Open(ctx, db, newSealer(t, 1), clock.now)
-	require.NoError(t, err)
-	i.Follow(monthly)
-	require.NoError(t, i.EnsureKey(ctx, log.commit))
+	ctx := t.Context()
+	i, log, clock := rotating(t)
 	clock.forward(monthly.Period - monthly.Ahead)
 	i.turn(t, log)
 	require.Len(t, i.List(), 2)

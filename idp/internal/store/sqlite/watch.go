@@ -2,7 +2,7 @@ package sqlite
 
 import "sync"
 
-// watchers tells everyone that a revocation was committed. The zero value is ready.
+// watchers tells everyone that a revocation or a key changed. The zero value is ready.
 type watchers struct {
 	mu       sync.Mutex // guards channels
 	channels map[chan struct{}]struct{}
