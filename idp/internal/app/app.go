@@ -176,10 +176,17 @@ func logOrigin(issuer string) (string, error) {
 	return u.Host + u.Path + "/audit", nil
 }
 
+func makeFolder(cfg Config) error {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return nil
+}
+
 // openData makes the folder on first use and opens the master key and the store.
 func openData(ctx context.Context, cfg Config, keeper *vault.Client, logger *slog.Logger) (*issuer.Sealer, *database, error) {
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("data folder: %w", err)
+	if err := makeFolder(cfg); err != nil {
+		return nil, nil, err
 	}
 	master, err := masterKey(ctx, cfg, keeper)
 	if err != nil {

@@ -21,6 +21,9 @@ func Migrate(ctx context.Context, cfg Config, report func(step string)) error {
 	if err != nil {
 		return err
 	}
+	if err := makeFolder(cfg); err != nil {
+		return err
+	}
 	db, err := sqlite.Open(ctx, cfg.StorePath())
 	if err != nil {
 		return err
