@@ -81,7 +81,7 @@ func build(t *testing.T, name string, flags ...string) string {
 type figures struct {
 	runs, acked              int
 	lost, phantom, unaudited []string
-	forks                    int // events whose sequence is not their place in the log
+	forks                    int           // events whose sequence is not their place in the log
 	downtime                 time.Duration // the longest from the fault to the first healthy answer
 	extra                    string        // of this fault alone
 }
