@@ -22,6 +22,7 @@ type bodySource struct {
 	touched bool // nobody can read it from its start again
 	read    int64
 	err     error // the client's fault
+	long    bool  // long enough to be judged again on its way
 }
 
 // open gives the request's body; from now on it must come at its pace.
@@ -35,6 +36,7 @@ func (p *Proxy) open(x *exchange) *refusal {
 		return bodyLarge
 	}
 	x.body.from = from
+	x.body.long = x.head.Length == guard.Chunked || x.head.Length >= liveBody
 	return nil
 }
 

@@ -32,8 +32,9 @@ type exchange struct {
 	body      bodySource
 	answer    answered
 	record    decision.Record
-	asked     bool // for the body, with 100 Continue
-	streaming bool // the answer's body outlives the handler
+	live      *live // nil while it is not watched
+	asked     bool  // for the body, with 100 Continue
+	streaming bool  // the answer's body outlives the handler
 	finished  bool
 }
 

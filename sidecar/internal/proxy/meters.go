@@ -23,6 +23,7 @@ type meters struct {
 	mu       sync.RWMutex
 	requests map[series]*metrics.Counter // guarded by mu
 	rejected map[string]*metrics.Counter // guarded by mu
+	ended    map[string]*metrics.Counter // guarded by mu: live exchanges that were cut off
 }
 
 func newMeters(set *metrics.Set) *meters {
@@ -34,6 +35,7 @@ func newMeters(set *metrics.Set) *meters {
 		broken:   set.NewCounter("sidecar_answers_broken_total"),
 		requests: map[series]*metrics.Counter{},
 		rejected: map[string]*metrics.Counter{},
+		ended:    map[string]*metrics.Counter{},
 	}
 }
 
@@ -62,14 +64,31 @@ func (m *meters) newRequest(s series) *metrics.Counter {
 }
 
 func (m *meters) reject(check string) {
+	m.labelled(m.rejected, "sidecar_rejected_total", "check", check)
+}
+
+// cut counts a live exchange that was cut off.
+func (m *meters) cut(reason string) {
+	m.labelled(m.ended, "sidecar_streams_terminated_total", "reason", reason)
+}
+
+func (m *meters) labelled(family map[string]*metrics.Counter, name, label, value string) {
 	m.mu.RLock()
-	counter := m.rejected[check]
+	counter := family[value]
 	m.mu.RUnlock()
 	if counter == nil {
-		m.mu.Lock()
-		counter = m.set.GetOrCreateCounter(fmt.Sprintf("sidecar_rejected_total{check=%q}", check))
-		m.rejected[check] = counter
-		m.mu.Unlock()
+		counter = m.newLabelled(family, name, label, value)
 	}
 	counter.Inc()
+}
+
+func (m *meters) newLabelled(family map[string]*metrics.Counter, name, label, value string) *metrics.Counter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(family) >= maxSeries {
+		value = "other"
+	}
+	counter := m.set.GetOrCreateCounter(fmt.Sprintf("%s{%s=%q}", name, label, value))
+	family[value] = counter
+	return counter
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -26,6 +27,7 @@ type Proxy struct {
 	flood    *flood
 	meters   *meters
 	upstream *upstream
+	lives    lives
 }
 
 // New checks the options. It starts nothing.
@@ -38,6 +40,7 @@ func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		Options: o, ctx: ctx, cancel: cancel,
 		gate: newGate(o.Judging, o.JudgingWait), flood: newFlood(&o), meters: newMeters(o.Metrics), upstream: newUpstream(ctx, o.Upstream),
+		lives: lives{open: map[*live]struct{}{}},
 	}
 	o.Metrics.NewGauge("sidecar_judging", func() float64 { return float64(len(p.gate.places)) })
 	return p, nil
@@ -57,10 +60,12 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	})
 	p.Metrics.NewGauge("sidecar_connections", func() float64 { return float64(bounded.Open()) })
 	p.Metrics.NewGauge("sidecar_connections_refused", func() float64 { return float64(bounded.Refused()) })
+	p.Metrics.NewGauge("sidecar_streams_open", func() float64 { return float64(p.lives.count()) })
 
 	stop := make(chan struct{})
-	rolled := make(chan struct{})
-	go p.roll(stop, rolled)
+	var tasks sync.WaitGroup
+	tasks.Go(func() { p.roll(stop) })
+	tasks.Go(func() { p.watch(stop) })
 	// Past the drain handlers have nothing to wait for: they end, with their records.
 	defer context.AfterFunc(ctx, func() {
 		late := time.AfterFunc(p.Drain, p.cancel)
@@ -68,15 +73,14 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	})()
 	err := httpx.Serve(ctx, server, bounded, p.Drain)
 	close(stop)
-	<-rolled
+	tasks.Wait()
 	p.cancel()
 	p.upstream.pool.CloseIdleConnections()
 	return err
 }
 
 // roll turns counts of anonymous decisions into records, each window and at the end.
-func (p *Proxy) roll(stop <-chan struct{}, done chan<- struct{}) {
-	defer close(done)
+func (p *Proxy) roll(stop <-chan struct{}) {
 	ticker := time.NewTicker(floodWindow)
 	defer ticker.Stop()
 	for {

@@ -45,6 +45,7 @@ const (
 	atBody         = "body"
 	atUpstream     = "upstream"
 	atServer       = "server"
+	atClient       = "client"
 )
 
 const (

@@ -19,6 +19,10 @@ func (p *Proxy) forward(x *exchange) {
 	}
 	x.record.BytesIn = x.body.read
 	if r != nil {
+		if cut := p.settle(x); cut != nil {
+			r = cut
+			x.ctx.SetConnectionClose() // nothing can be read from it any more
+		}
 		p.refuse(x, r)
 		return
 	}
@@ -49,7 +53,15 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 	default:
 		response.ImmediateHeaderFlush = reader.Buffered() == 0
 		x.streaming = true
+		x.record.Status = a.Status
+		p.live(x)
 		response.SetBodyStream(newAnswerStream(x, a), int(max(a.Length, -1)))
+		return
+	}
+	if cut := p.settle(x); cut != nil {
+		a.release(false)
+		x.ctx.SetConnectionClose()
+		p.refuse(x, cut)
 		return
 	}
 	a.release(a.reusable())
@@ -150,14 +162,20 @@ func (s *answerStream) WriteTo(w io.Writer) (written int64, err error) {
 // CloseWithError ends the exchange: fasthttp calls it once, with the error of
 // writing to the client, if any.
 func (s *answerStream) CloseWithError(err error) error {
-	reuse := s.complete && err == nil && s.a.reusable()
+	cut := s.x.proxy.settle(s.x)
+	whole := s.complete && err == nil
+	reuse := whole && cut == nil && s.a.reusable()
 	closing := s.response.CloseBodyStream()
 	fasthttp.ReleaseResponse(s.response)
 	s.a.release(reuse)
-	if !s.complete || err != nil {
+	if !whole {
 		s.x.proxy.meters.broken.Inc()
 	}
-	if s.err != nil {
+	switch {
+	case whole:
+	case cut != nil && cut != clientGone:
+		return errors.Join(closing, s.x.finish(cut.outcome(), cut.reason, s.a.Status))
+	case s.err != nil && cut == nil:
 		return errors.Join(closing, s.x.finish(decision.Error, "upstream_aborted", s.a.Status))
 	}
 	return errors.Join(closing, s.x.finish(decision.Allowed, s.x.record.Reason, s.a.Status))

@@ -118,7 +118,7 @@ func (u *upstream) send(x *exchange) *refusal {
 		}
 		x.answer = answered{line: l}
 		if err = u.write(x); err == nil {
-			err = u.readHead(&x.answer)
+			err = u.readHead(x)
 		}
 		if err == nil {
 			return nil
@@ -169,6 +169,9 @@ func (u *upstream) write(x *exchange) error {
 	if _, err := w.Write(x.appendHead(w.AvailableBuffer(), u.authority)); err != nil {
 		return err
 	}
+	if x.body.long {
+		x.proxy.live(x)
+	}
 	if err := x.body.copyTo(w); err != nil {
 		return err
 	}
@@ -177,13 +180,22 @@ func (u *upstream) write(x *exchange) error {
 
 var errUpgrade = errors.New("the upstream switched protocols unasked")
 
-// readHead reads interim answers away and the head of the final one.
-func (u *upstream) readHead(a *answered) error {
-	if err := a.conn.await(u.AnswerTimeout); err != nil {
+// readHead reads interim answers away and the head of the final one. An
+// exchange that has to wait for it is judged again meanwhile.
+func (u *upstream) readHead(x *exchange) error {
+	a := &x.answer
+	if err := a.conn.await(min(u.AnswerTimeout, liveAfter)); err != nil {
 		return err
 	}
 	for range interimLimit {
 		head, err := peekHead(a.reader)
+		if timedOut(err) && x.live == nil && u.AnswerTimeout > liveAfter {
+			if err := a.conn.await(u.AnswerTimeout - liveAfter); err != nil {
+				return err
+			}
+			x.proxy.live(x)
+			head, err = peekHead(a.reader)
+		}
 		if err != nil {
 			return err
 		}

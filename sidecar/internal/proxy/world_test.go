@@ -161,6 +161,7 @@ func serve(t *testing.T, ln net.Listener, answer func(request *http.Request, con
 type recorder struct {
 	mu           sync.Mutex
 	records      []decision.Record
+	starts       []decision.Record // of streams: whatever takes longer than a second is one
 	full, broken bool
 }
 
@@ -181,8 +182,12 @@ func (r *recorder) Append(record *decision.Record) (int64, error) {
 	if r.broken {
 		return -1, errFull
 	}
-	r.records = append(r.records, *record)
-	return int64(len(r.records) - 1), nil
+	if record.Reason == "stream_started" {
+		r.starts = append(r.starts, *record)
+	} else {
+		r.records = append(r.records, *record)
+	}
+	return int64(len(r.records) + len(r.starts) - 1), nil
 }
 
 func (r *recorder) set(full, broken bool) {
@@ -195,6 +200,12 @@ func (r *recorder) all() []decision.Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.records)
+}
+
+func (r *recorder) started() []decision.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.starts)
 }
 
 // revocations in memory.
