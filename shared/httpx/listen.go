@@ -27,6 +27,10 @@ type ListenOptions struct {
 	WriteTimeout time.Duration
 
 	TLS *tls.Config // serve TLS; reload certificates through its GetCertificate
+
+	// Wrap is put around every connection, above TLS. What it returns must tell
+	// by NetConn what it wraps.
+	Wrap func(net.Conn) net.Conn
 }
 
 const (
@@ -95,10 +99,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 			l.refuse(inner)
 			continue
 		}
+		var accepted net.Conn = c
 		if l.opts.TLS != nil {
-			return tls.Server(c, l.opts.TLS), nil
+			accepted = tls.Server(c, l.opts.TLS)
 		}
-		return c, nil
+		if l.opts.Wrap != nil {
+			accepted = l.opts.Wrap(accepted)
+		}
+		return accepted, nil
 	}
 }
 
@@ -268,6 +276,23 @@ func (c *conn) Close() error {
 func connOf(ctx *fasthttp.RequestCtx) *conn {
 	c, _ := below[*conn](ctx.Conn())
 	return c
+}
+
+// Secured reports whether the client speaks TLS to us.
+func Secured(ctx *fasthttp.RequestCtx) bool {
+	_, secured := below[*tls.Conn](ctx.Conn())
+	return secured
+}
+
+// Socket is the connection at the bottom of c.
+func Socket(c net.Conn) net.Conn {
+	for {
+		wrapper, wraps := c.(interface{ NetConn() net.Conn })
+		if !wraps {
+			return c
+		}
+		c = wrapper.NetConn()
+	}
 }
 
 // below finds a T among a connection and what it wraps, as NetConn tells.

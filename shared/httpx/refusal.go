@@ -19,7 +19,7 @@ func classify(ctx *fasthttp.RequestCtx, err error) *apierr.Error {
 	c := connOf(ctx)
 	switch {
 	case errors.As(err, &small):
-		if c != nil && !ctx.IsTLS() && !c.lined.Load() {
+		if c != nil && !Secured(ctx) && !c.lined.Load() {
 			return apierr.New(apierr.URITooLong, "the request target is too long").WithReason("uri_too_long")
 		}
 		return apierr.New(apierr.HeaderTooLarge, "the request header is too large").WithReason("header_too_large")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +34,8 @@ type TLSOptions struct {
 	Tick    <-chan time.Time // looks at each tick instead of Every
 	Now     func() time.Time // default time.Now
 	Logger  *slog.Logger     // default slog.Default()
-	Metrics *metrics.Set     // agentidp_tls_…; default a set nobody reads
+	Metrics *metrics.Set     // default a set nobody reads
+	Prefix  string           // of the metrics' names; default agentidp_tls
 }
 
 func (o TLSOptions) withDefaults() TLSOptions {
@@ -46,12 +48,15 @@ func (o TLSOptions) withDefaults() TLSOptions {
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
 	}
+	if o.Prefix == "" {
+		o.Prefix = "agentidp_tls"
+	}
 	o.Every = positive(o.Every, defaultCertificateEvery)
 	return o
 }
 
-// TLS serves a certificate that can be replaced while connections come in: new
-// handshakes get the new one, connections stay. Safe for concurrent use.
+// TLS holds a certificate that can be replaced while connections come and go:
+// new handshakes get the new one, connections stay. Safe for concurrent use.
 type TLS struct {
 	opts     TLSOptions
 	serving  atomic.Pointer[pair] // never nil
@@ -78,10 +83,10 @@ func OpenTLS(o TLSOptions) (*TLS, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &TLS{opts: o, failures: o.Metrics.NewCounter("agentidp_tls_reload_failures_total")}
+	t := &TLS{opts: o, failures: o.Metrics.NewCounter(o.Prefix + "_reload_failures_total")}
 	t.serving.Store(first)
-	o.Metrics.NewGauge("agentidp_tls_reload_failing", t.failing)
-	o.Metrics.NewGauge("agentidp_tls_certificate_expires_seconds", func() float64 { return t.Expires().Sub(o.Now()).Seconds() })
+	o.Metrics.NewGauge(o.Prefix+"_reload_failing", t.failing)
+	o.Metrics.NewGauge(o.Prefix+"_certificate_expires_seconds", func() float64 { return t.Expires().Sub(o.Now()).Seconds() })
 	return t, nil
 }
 
@@ -93,6 +98,25 @@ func (t *TLS) Config() *tls.Config {
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return t.serving.Load().certificate, nil },
 	}
+}
+
+// ClientCertificate presents the certificate to servers, as
+// tls.Config.GetClientCertificate.
+func (t *TLS) ClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return t.serving.Load().certificate, nil
+}
+
+// Authorities reads the CA certificates that a client of ours is to trust.
+func Authorities(file string) (*x509.CertPool, error) {
+	content, err := readFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("CA certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("CA certificates: %s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // Expires is the end of the leaf's time.
@@ -189,6 +213,6 @@ func readFile(path string) (_ []byte, err error) {
 
 // shakingHands reports a TLS connection whose handshake never came to its end.
 func shakingHands(c net.Conn) bool {
-	secured, ok := c.(*tls.Conn)
+	secured, ok := below[*tls.Conn](c)
 	return ok && !secured.ConnectionState().HandshakeComplete
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,6 +44,9 @@ type App struct {
 	decider  *decide.Decider
 	proxy    *proxy.Proxy
 	stopping atomic.Bool
+
+	tls, upstreamTLS, idpTLS *tls.Config  // nil: none, the system's authorities
+	certificates             []*httpx.TLS // those to reload
 }
 
 // New listens, opens the data folder and composes everything. It calls nobody.
@@ -59,7 +63,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	for _, step := range []func(context.Context) error{a.listen, a.load, a.open, a.compose} {
+	for _, step := range []func(context.Context) error{a.openTLS, a.listen, a.load, a.open, a.compose} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -104,6 +108,7 @@ func (a *App) open(context.Context) (err error) {
 		Version: obs.ReadBuild().Version, PolicyRevision: a.policy.Revision,
 		KeysTTL: a.cfg.JWKSTTL, KeysCooldown: a.cfg.JWKSCooldown, KeysMaxStale: a.cfg.JWKSMaxStale, RevocationMaxStale: a.cfg.RevocationMaxStale,
 		PollWait: a.cfg.RevocationMaxStale / 2, // the feed must answer before it counts as silent
+		TLS:      a.idpTLS,
 		Spool:    a.spool, Now: a.now, Logger: a.logger, Metrics: a.metrics,
 	})
 	return err
@@ -123,7 +128,7 @@ func (a *App) compose(context.Context) (err error) {
 		return err
 	}
 	a.proxy, err = proxy.New(proxy.Options{
-		Upstream: proxy.Upstream{URL: a.cfg.Upstream}, Routes: a.routes, Verifier: verifier{a.tokens}, Revocations: a.syncer.Revocations(),
+		Upstream: proxy.Upstream{URL: a.cfg.Upstream, TLS: a.upstreamTLS}, TLS: a.tls, Routes: a.routes, Verifier: verifier{a.tokens}, Revocations: a.syncer.Revocations(),
 		Decider: a.decider, Recorder: a.spool, Organizations: a.cfg.allows(a.syncer.Organization), PolicyRevision: a.policy.Revision,
 		TrustedPeers: a.cfg.TrustedProxies, MaxBody: a.cfg.MaxBodyBytes, Drain: a.cfg.DrainTimeout,
 		Log: a.logger, Metrics: a.metrics, Now: a.now,
@@ -148,6 +153,9 @@ func (a *App) AdminAddr() net.Addr { return a.admin.Addr() }
 // Reload reads routes and policy again. What does not load leaves the old one
 // in force, which the log, a gauge and /ready say.
 func (a *App) Reload(ctx context.Context) {
+	for _, certificate := range a.certificates {
+		_ = certificate.Reload(ctx) // logged and counted there; the old one stays
+	}
 	a.reloaded(ctx, "routes", a.routes.reload(a.now()))
 	a.reloaded(ctx, "policy", a.policy.Reload(ctx, a.cfg.policyFolder()))
 }

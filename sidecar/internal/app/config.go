@@ -45,6 +45,15 @@ type Config struct {
 	ClientSecret  string   `config:"CLIENT_SECRET" secret:"true" usage:"its secret"`
 	Organizations []string `config:"ORGANIZATIONS" usage:"organizations whose agents may pass beside the sidecar's own; with FEED off the only ones, default any"`
 
+	TLSCert      string `config:"TLS_CERT" usage:"PEM file of the certificate chain for clients; with TLS_KEY the data port speaks TLS. Changed files are taken up"`
+	TLSKey       string `config:"TLS_KEY" usage:"PEM file of its key"`
+	UpstreamCA   string `config:"UPSTREAM_CA" usage:"PEM file of the authorities that the API's certificate may come from; default: the system's"`
+	UpstreamCert string `config:"UPSTREAM_CERT" usage:"PEM file of the certificate that the sidecar shows the API (mutual TLS)"`
+	UpstreamKey  string `config:"UPSTREAM_KEY" usage:"PEM file of its key"`
+	IdPCA        string `config:"IDP_CA" usage:"PEM file of the authorities that the IdP's certificate may come from; default: the system's"`
+	IdPCert      string `config:"IDP_CERT" usage:"PEM file of the certificate that the sidecar shows the IdP (mutual TLS)"`
+	IdPKey       string `config:"IDP_KEY" usage:"PEM file of its key"`
+
 	JWKSURL            string        `config:"JWKS_URL" usage:"key set of the issuer; default: from its metadata"`
 	JWKSTTL            time.Duration `config:"JWKS_TTL" usage:"how often the key set is fetched again"`
 	JWKSCooldown       time.Duration `config:"JWKS_COOLDOWN" usage:"time between fetches that an unknown key id causes"`
@@ -107,6 +116,7 @@ func (c *Config) Validate() []config.Problem {
 	c.checkIssuer(&l)
 	c.checkCredential(&l)
 	c.checkBounds(&l)
+	c.checkTLS(&l)
 	if c.PolicyDir != "" {
 		info, err := os.Stat(c.PolicyDir)
 		l.demand(err == nil && info.IsDir(), "policy_dir", "must be a folder that can be read")
@@ -135,6 +145,18 @@ func (c *Config) checkUpstream(l *checklist) {
 	} else if err != nil {
 		l.demand(false, "routes", "%v", err)
 	}
+}
+
+func (c *Config) checkTLS(l *checklist) {
+	l.demand((c.TLSCert == "") == (c.TLSKey == ""), "tls_cert", "must be set together with tls_key")
+	l.demand((c.UpstreamCert == "") == (c.UpstreamKey == ""), "upstream_cert", "must be set together with upstream_key")
+	l.demand((c.IdPCert == "") == (c.IdPKey == ""), "idp_cert", "must be set together with idp_key")
+	l.demand(c.UpstreamCA+c.UpstreamCert == "" || strings.HasPrefix(c.Upstream, "https:"), "upstream_ca", "has no use: upstream is not https")
+	idp := c.IdPURL
+	if idp == "" {
+		idp = c.Issuer
+	}
+	l.demand(c.IdPCA+c.IdPCert == "" || strings.HasPrefix(idp, "https:"), "idp_ca", "has no use: the IdP is not reached by https")
 }
 
 func (c *Config) checkIssuer(l *checklist) {

@@ -23,6 +23,7 @@ func (a *App) Run(ctx context.Context) error {
 	admin := a.start(apart, cancel, a.serveAdmin)
 	syncing := a.start(apart, cancel, func(ctx context.Context) error { a.syncer.Run(ctx); return nil })
 	serving := a.start(apart, cancel, a.serveClients)
+	certificates := a.start(apart, cancel, a.watchCertificates)
 	a.logger.InfoContext(ctx, "serving", "addr", a.main.Addr().String(), "adminAddr", a.admin.Addr().String(), "upstream", a.cfg.Upstream,
 		"issuer", a.cfg.Issuer, "audience", a.cfg.Audience, "routes", a.routes.count(), "policy", a.policy.Revision(),
 		"sidecar", a.syncer.ID(), "feed", a.cfg.Feed, "version", obs.ReadBuild().String())
@@ -34,7 +35,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.stopping.Store(true)
 	a.logger.InfoContext(apart, "stopping", "cause", context.Cause(ctx))
-	err := errors.Join(a.spool.Err(), serving.stop(), syncing.stop())
+	err := errors.Join(a.spool.Err(), serving.stop(), syncing.stop(), certificates.stop())
 	left := a.spool.Status()
 	a.logger.InfoContext(apart, "stopped", "decisions", left.Next, "unshipped", left.Next-left.Acked)
 	return errors.Join(err, admin.stop(), a.Close())

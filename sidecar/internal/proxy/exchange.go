@@ -49,7 +49,7 @@ func (p *Proxy) begin(ctx *fasthttp.RequestCtx) *exchange {
 	if x.conn != nil {
 		x.client, x.record.Peer = x.conn.peer, x.conn.peerText
 	}
-	if ctx.IsTLS() {
+	if httpx.Secured(ctx) {
 		x.proto = "https"
 	}
 	x.record.DecisionID = p.NewID()

@@ -80,7 +80,7 @@ func (p *Proxy) live(x *exchange) {
 	probe.head.Authorization = slices.Clone(x.head.Authorization)
 	x.live = &live{probe: probe, upstream: x.answer.conn, gone: httpx.Gone(x.ctx), started: time.Now()}
 	if x.conn != nil {
-		x.live.client = x.conn.Conn
+		x.live.client = httpx.Socket(x.conn.Conn)
 	}
 	p.lives.mu.Lock()
 	defer p.lives.mu.Unlock()
@@ -123,8 +123,8 @@ func (l *live) cut(why *refusal) bool {
 	return true
 }
 
-// watch judges live exchanges again until stop closes.
-func (p *Proxy) watch(stop <-chan struct{}) {
+// judgeLive judges live exchanges again until stop closes.
+func (p *Proxy) judgeLive(stop <-chan struct{}) {
 	ticker := time.NewTicker(liveEvery)
 	defer ticker.Stop()
 	for {

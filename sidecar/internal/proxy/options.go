@@ -87,6 +87,8 @@ type Options struct {
 	PolicyRevision func() string        // for the records
 	TrustedPeers   []netip.Prefix       // whose X-Request-Id and X-Forwarded-* count
 
+	TLS *tls.Config // clients speak TLS; nil: they do not
+
 	MaxBody       int64         // bytes, default 10 MiB
 	HeadTimeout   time.Duration // default 15 s
 	IdleTimeout   time.Duration // of a client between requests, default 60 s

@@ -55,8 +55,8 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	})
 	server.ConnState = state
 	server.HeaderReceived = plainExpect
-	bounded := httpx.NewListener(watcher{ln}, httpx.ListenOptions{
-		MaxPerAddress: p.MaxPerAddress, Exempt: p.TrustedPeers, WriteTimeout: p.WriteTimeout,
+	bounded := httpx.NewListener(ln, httpx.ListenOptions{
+		MaxPerAddress: p.MaxPerAddress, Exempt: p.TrustedPeers, WriteTimeout: p.WriteTimeout, TLS: p.TLS, Wrap: watch,
 	})
 	p.Metrics.NewGauge("sidecar_connections", func() float64 { return float64(bounded.Open()) })
 	p.Metrics.NewGauge("sidecar_connections_refused", func() float64 { return float64(bounded.Refused()) })
@@ -65,7 +65,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	stop := make(chan struct{})
 	var tasks sync.WaitGroup
 	tasks.Go(func() { p.roll(stop) })
-	tasks.Go(func() { p.watch(stop) })
+	tasks.Go(func() { p.judgeLive(stop) })
 	// Past the drain handlers have nothing to wait for: they end, with their records.
 	defer context.AfterFunc(ctx, func() {
 		late := time.AfterFunc(p.Drain, p.cancel)

@@ -10,26 +10,22 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/sentryagent/agentidp/shared/httpx"
 )
 
-// watcher accepts connections that watch what the parsed head no longer shows:
-// how the request line ended.
-type watcher struct{ net.Listener }
-
-func (l watcher) Accept() (net.Conn, error) {
-	inner, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
+// watch puts around an accepted connection what watches what the parsed head no
+// longer shows: how the request line ended.
+func watch(inner net.Conn) net.Conn {
 	w := &watched{Conn: inner}
 	if tcp, ok := inner.RemoteAddr().(*net.TCPAddr); ok {
 		w.peer = tcp.AddrPort().Addr().Unmap().WithZone("")
 		w.peerText = w.peer.String()
 	}
-	return w, nil
+	return w
 }
 
-// watched is a client's connection, below the shared edge's own. Plain fields
+// watched is a client's connection, above the shared edge's own and above TLS. Plain fields
 // are of the goroutine that serves it; Close may come from any.
 type watched struct {
 	net.Conn
@@ -41,12 +37,12 @@ type watched struct {
 	linger   atomic.Bool // the client may still be sending
 }
 
-// NetConn gives the socket, as tls.Conn does.
+// NetConn gives what it wraps, as tls.Conn does.
 func (c *watched) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite ends our side only, if the socket can.
 func (c *watched) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := httpx.Socket(c.Conn).(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
@@ -73,7 +69,7 @@ func (c *watched) Close() error {
 	return c.Conn.Close()
 }
 
-// watchedOf finds our connection below the edge's; nil on another listener's.
+// watchedOf finds our connection; nil on another listener's.
 func watchedOf(c net.Conn) *watched {
 	for c != nil {
 		if w, ours := c.(*watched); ours {

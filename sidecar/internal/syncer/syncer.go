@@ -6,6 +6,7 @@ package syncer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,7 +57,8 @@ type Options struct {
 	Linger             time.Duration // how long decisions wait for company; 0: DefaultLinger
 
 	Spool     *spool.Spool
-	Transport http.RoundTripper // nil: a transport with timeouts
+	Transport http.RoundTripper // nil: a transport with timeouts, and TLS
+	TLS       *tls.Config       // nil: system roots, no client certificate
 	Now       func() time.Time  // nil: time.Now
 	Logger    *slog.Logger      // nil: slog.Default
 	Metrics   *metrics.Set      // nil: not exposed
@@ -128,7 +130,7 @@ func New(opts Options) (*Syncer, error) {
 	if err := os.MkdirAll(opts.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("syncer: %w", err)
 	}
-	s := &Syncer{opts: opts, client: newClient(opts.Transport)}
+	s := &Syncer{opts: opts, client: newClient(opts.Transport, opts.TLS)}
 	if s.identity, err = loadIdentity(opts.DataDir, opts.Issuer, opts.ClientID); err != nil {
 		return nil, err
 	}
