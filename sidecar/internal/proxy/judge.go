@@ -146,8 +146,22 @@ func visible(s string, from byte) bool {
 	return true
 }
 
-// decide asks the policy. The sidecar can honour no obligation.
+// decide asks the policy. On a route in shadow mode its refusal is only written
+// down: what it would do can be seen before it does it.
 func (p *Proxy) decide(x *exchange) *refusal {
+	r := p.ask(x)
+	if r == nil || !x.match.Route.Shadow {
+		return r
+	}
+	x.record.Reason = shadowed + r.reason
+	return nil
+}
+
+// shadowed begins the reason of a request that passed in shadow mode alone.
+const shadowed = "shadow_"
+
+// ask is the policy's answer. The sidecar can honour no obligation.
+func (p *Proxy) ask(x *exchange) *refusal {
 	in := policy.Input{
 		Request: policy.Request{Method: x.record.Method, Host: x.record.Host, Path: string(x.head.Path), Peer: x.record.Peer},
 		Route:   policy.Route{ID: x.match.Route.ID, Capability: x.match.Route.Capability},

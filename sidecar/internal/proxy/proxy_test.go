@@ -331,6 +331,37 @@ func TestPolicyAnswers(t *testing.T) {
 	require.Empty(t, up.all())
 }
 
+// What the policy would refuse passes and is written down; who asks is proved all the same.
+func TestShadowMode(t *testing.T) {
+	up := stdUpstream(t)
+	w := newWorld(t, up.URL)
+	good := tokens(t).good(t)
+	recorded := func(reason string) {
+		t.Helper()
+		r := w.get("/shadow", good)
+		require.Equal(t, 200, r.StatusCode)
+		require.Empty(t, r.reason())
+		last := w.records.all()[len(w.records.all())-1]
+		require.Equal(t, decision.Allowed, last.Outcome)
+		require.Equal(t, reason, last.Reason)
+		require.Equal(t, agentID, last.AgentID)
+		require.Equal(t, agentID, up.all()[len(up.all())-1].Header.Get("X-Agent-Id"))
+	}
+	recorded("shadow_capability_missing")
+	w.decider.set(func(policy.Input) (policy.Decision, error) {
+		return policy.Unavailable(policy.ReasonTimeout, errors.New("slow"))
+	})
+	recorded("shadow_policy_timeout")
+	w.decider.set(func(policy.Input) (policy.Decision, error) {
+		return policy.Decision{Allow: true, Reason: "capability"}, nil
+	})
+	recorded("capability")
+	w.refuses(w.get("/shadow", ""), 401, "token_missing")
+	w.revoked.set(func(r *revocations) { r.stale = true })
+	w.refuses(w.get("/shadow", good), 503, "revocations_stale")
+	require.Len(t, up.all(), 3)
+}
+
 func TestPanicsAreAnswers(t *testing.T) {
 	up := stdUpstream(t)
 	w := newWorld(t, up.URL)

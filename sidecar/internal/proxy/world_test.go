@@ -42,6 +42,7 @@ routes:
   - {methods: [GET], path: "/pub/**", capability: public}
   - {methods: [GET], path: /token, capability: notes:read, forwardToken: true}
   - {methods: [GET], path: /lasting, capability: notes:read, onStale: last_good}
+  - {methods: [GET], path: /shadow, capability: secret:read, mode: shadow}
 `
 
 // waitFor polls a condition for up to 10 s.

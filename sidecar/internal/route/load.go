@@ -32,7 +32,6 @@ var defaultMethods = []string{"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"
 // Keys that later versions will know.
 var later = map[string]string{
 	"websocket": "WebSocket routes are not supported yet",
-	"mode":      "route modes (shadow) are not supported yet",
 }
 
 // Load reads a YAML route file strictly. The error is Problems, all of them at once.
@@ -126,7 +125,7 @@ func (l *loader) mapping(key string, n *yaml.Node, known []string) map[string]*y
 
 func (l *loader) entry(key string, n *yaml.Node) {
 	before := len(l.problems)
-	members := l.mapping(key, n, []string{"methods", "path", "capability", "forwardToken", "onStale"})
+	members := l.mapping(key, n, []string{"methods", "path", "capability", "forwardToken", "onStale", "mode"})
 	if members == nil {
 		return
 	}
@@ -135,7 +134,8 @@ func (l *loader) entry(key string, n *yaml.Node) {
 		Methods:      l.methods(key+".methods", members["methods"]),
 		Capability:   l.capability(key+".capability", members["capability"]),
 		ForwardToken: l.boolean(key+".forwardToken", members["forwardToken"]),
-		LastGood:     l.lastGood(key+".onStale", members["onStale"]),
+		LastGood:     l.only(key+".onStale", members["onStale"], "last_good"),
+		Shadow:       l.only(key+".mode", members["mode"], "shadow"),
 	}
 	if len(l.problems) == before {
 		l.add(key, r)
@@ -189,12 +189,13 @@ func (l *loader) boolean(key string, n *yaml.Node) (value bool) {
 	return value
 }
 
-func (l *loader) lastGood(key string, n *yaml.Node) bool {
+// only reports whether the member is there; it has one value.
+func (l *loader) only(key string, n *yaml.Node, value string) bool {
 	if n == nil {
 		return false
 	}
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value != "last_good" {
-		l.fail(key, "must be last_good")
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value != value {
+		l.fail(key, "must be %s", value)
 		return false
 	}
 	return true

@@ -19,6 +19,7 @@ type Route struct {
 	Capability   string   // "resource:action", or Public
 	ForwardToken bool     // the upstream gets the Authorization field
 	LastGood     bool     // onStale: last_good, serve on when revocations are stale
+	Shadow       bool     // mode: shadow, what the policy denies is recorded and let pass
 }
 
 // Public reports whether the route asks for no token.
