@@ -7,11 +7,15 @@ GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.
 GOVULN   := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 COVERAGE_FLOOR := 85
 FUZZTIME ?= 5s
+FUZZ_LONG ?= 10m
+EVENTS ?= 10000000
+SOAK ?= 30m
+SHOW_FAULTS := LC_ALL=C sort -s -V -k1,1 -o faults.txt faults.txt && cat faults.txt
 
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-clients test-servers vault-server lint fmt cover fuzz bench build check long vuln clean
+.PHONY: help up demo test test-clients test-servers vault-server lint fmt cover fuzz bench build check long long-faults long-fuzz long-events long-soak vuln clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +34,8 @@ demo: build ## the whole story on free ports in a temporary folder, each step ch
 
 test: test-clients test-servers ## everything: unit, conformance, HTTP facts, raw-socket corpus, end-to-end; with the race detector and the coverage floor
 	@rm -f faults.txt
-	AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt CGO_ENABLED=1 $(GO) test -race -covermode=atomic -coverprofile=coverage.out -timeout 15m ./... || { cat faults.txt 2>/dev/null; exit 1; }
-	@cat faults.txt
+	AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt CGO_ENABLED=1 $(GO) test -race -covermode=atomic -coverprofile=coverage.out -timeout 15m ./... || { $(SHOW_FAULTS); exit 1; }
+	@$(SHOW_FAULTS)
 	cd bench && CGO_ENABLED=1 $(GO) test -race -timeout 5m ./...
 	@$(MAKE) --no-print-directory cover
 
@@ -69,11 +73,24 @@ bench: build ## the benchmark: figures and ratios in one interleaved run
 check: lint test ## what CI runs
 	@$(MAKE) --no-print-directory fuzz
 
-long: test-servers ## every fault in full, then every fuzz target for 10 minutes
+long: ## every part of it: long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
+	@failed=; for part in faults fuzz events soak; do $(MAKE) --no-print-directory long-$$part || failed="$$failed long-$$part"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+long-faults: test-servers ## every fault of idp/internal/faults in full
 	@rm -f faults.txt
-	AGENTIDP_FAULTS=full AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt $(GO) test -timeout 3h ./idp/internal/faults/ || { cat faults.txt; exit 1; }
-	@cat faults.txt
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
+	AGENTIDP_FAULTS=full AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt $(GO) test -count=1 -timeout 3h ./idp/internal/faults/ || { $(SHOW_FAULTS); exit 1; }
+	@$(SHOW_FAULTS)
+
+long-fuzz: ## every fuzz target for FUZZ_LONG (default 10m) each
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZ_LONG)
+
+long-events: build ## an audit log of EVENTS (default 10000000) decisions: shipped, listed, verified
+	cd bench && $(GO) run ./cmd/events -events $(EVENTS)
+
+long-soak: build ## IdP and sidecar under a steady load for SOAK (default 30m), held to the release gates
+	$(GO) build -trimpath -o $(BIN)/ ./deploy/dev/cmd/...
+	cd bench && $(GO) run ./cmd/soak -duration $(SOAK)
 
 clean: ## remove what was built
 	rm -rf $(BIN) .cache coverage.out faults.txt

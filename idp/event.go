@@ -47,9 +47,11 @@ const (
 	ActionKeyActivated           Action = "key.activated"
 	ActionKeyRemoved             Action = "key.removed"
 	ActionAuditExported          Action = "audit.exported"
+	ActionAuditPruned            Action = "audit.pruned" // retention took the events of a class and a month
 	ActionAdministratorBootstrap Action = "administrator.bootstrapped"
 	ActionAdministratorReset     Action = "administrator.reset"
 	ActionPolicyReloaded         Action = "policy.reloaded"
+	ActionStoreRestored          Action = "store.restored"
 )
 
 // Event is one entry of the audit log. Its RFC 8785 encoding, as served, is a

@@ -35,6 +35,7 @@ const (
 	RateLimited          Code = "RATE_LIMITED"
 	HeaderTooLarge       Code = "HEADER_TOO_LARGE"
 	Internal             Code = "INTERNAL"
+	NotImplemented       Code = "NOT_IMPLEMENTED"
 	BadGateway           Code = "BAD_GATEWAY"
 	Overloaded           Code = "OVERLOADED"
 	AuditUnavailable     Code = "AUDIT_UNAVAILABLE"
@@ -84,6 +85,7 @@ var meanings = map[Code]meaning{
 	RateLimited:          {429, "rate_limited", slog.LevelInfo},
 	HeaderTooLarge:       {431, "invalid_request", slog.LevelInfo},
 	Internal:             {500, "server_error", slog.LevelError},
+	NotImplemented:       {501, "invalid_request", slog.LevelInfo},
 	BadGateway:           {502, "server_error", slog.LevelWarn},
 	Overloaded:           {503, "temporarily_unavailable", slog.LevelWarn},
 	AuditUnavailable:     {503, "temporarily_unavailable", slog.LevelError},

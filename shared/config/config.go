@@ -13,7 +13,9 @@
 // instead), the YAML key is the name in lower snake case (data_dir), the flag in
 // lower kebab case (--data-dir). A secret has no flag, and <NAME>_FILE (or the
 // YAML key <name>_file) names a file that holds its value. An empty variable
-// counts as not set. Structs without a tag are descended into.
+// counts as not set. Structs without a tag are descended into. A string field
+// tagged `fileof:"NAME"` learns the path of the file that the secret NAME came
+// from, for whoever has to read it again.
 //
 // Types: string, bool, int, int64, float64, time.Duration (a bare number is
 // seconds), []string and []netip.Prefix (comma-separated, in YAML also a list),
@@ -102,6 +104,9 @@ func (l *loader) set(s setting, source string, values ...string) {
 		return
 	}
 	l.sources[s.key] = source
+	if s.path.IsValid() {
+		s.path.SetString("")
+	}
 }
 
 // setFromFile sets a secret to the content of a file, without its final line break.
@@ -117,6 +122,9 @@ func (l *loader) setFromFile(s setting, source, path string) {
 		return
 	}
 	l.set(s, source, value)
+	if s.path.IsValid() {
+		s.path.SetString(path)
+	}
 }
 
 // read gives a whole file of at most limit bytes.

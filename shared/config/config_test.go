@@ -167,6 +167,19 @@ func TestSecretFiles(t *testing.T) {
 	require.NoError(t, config.Load(c, config.Options{File: write(t, "client_secret: lower"), Prefix: "AGENTIDP_", Environ: []string{"AGENTIDP_CLIENT_SECRET_FILE=" + secret}}))
 	require.Equal(t, "from file", c.Secret, "the environment stands over the file")
 
+	var again struct {
+		Secret string `config:"CLIENT_SECRET" secret:"true"`
+		File   string `fileof:"CLIENT_SECRET"`
+	}
+	require.NoError(t, config.Load(&again, config.Options{File: write(t, "client_secret_file: "+secret)}))
+	require.Equal(t, secret, again.File)
+	require.NoError(t, config.Load(&again, config.Options{File: write(t, "client_secret_file: "+secret), Prefix: "AGENTIDP_", Environ: []string{"AGENTIDP_CLIENT_SECRET=value"}}))
+	require.Empty(t, again.File, "the value came from elsewhere in the end")
+	var lost struct {
+		File string `fileof:"CLIENT_SECRET"`
+	}
+	require.ErrorContains(t, config.Load(&lost, config.Options{}), "its fileof the name of a secret")
+
 	refused := func(want string, options config.Options) {
 		t.Helper()
 		err := config.Load(defaults(), options)

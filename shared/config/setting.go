@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type setting struct {
 	secret   bool
 	kind     string // for flags and messages: string, bool, int, number, duration, list, prefixes, value
 	value    reflect.Value
+	path     reflect.Value // zero unless a field is to learn the file's path
 }
 
 // env is the variable's whole name under the prefix.
@@ -61,7 +63,24 @@ func settingsOf(dst any) ([]setting, error) {
 			seen[name] = true
 		}
 	}
-	return settings, nil
+	return settings, paths(v.Elem(), settings)
+}
+
+// paths finds the fields that learn where a secret came from.
+func paths(v reflect.Value, settings []setting) error {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		of := field.Tag.Get("fileof")
+		if of == "" {
+			continue
+		}
+		at := slices.IndexFunc(settings, func(s setting) bool { return s.name == of && s.secret })
+		if at < 0 || !field.IsExported() || field.Type.Kind() != reflect.String {
+			return fmt.Errorf("config: field %s must be an exported string, its fileof the name of a secret", field.Name)
+		}
+		settings[at].path = v.Field(i)
+	}
+	return nil
 }
 
 func collect(v reflect.Value, settings *[]setting) error {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"runtime/debug"
@@ -18,6 +19,7 @@ type Engine struct {
 	options  []rego.EvalOption // those that every evaluation shares
 	timeout  time.Duration
 	revision string
+	source   *source
 	use      InputUse
 	tests    int
 }
@@ -56,6 +58,7 @@ func New(ctx context.Context, folder fs.FS, options Options) (*Engine, error) {
 		options:  []rego.EvalOption{rego.EvalTransaction(txn), rego.EvalMetrics(metrics.NoOp())},
 		timeout:  options.Timeout,
 		revision: source.revision,
+		source:   source,
 		use:      uses(compiler.Modules),
 		tests:    tests,
 	}, nil
@@ -72,6 +75,18 @@ func (e *Engine) Uses() InputUse { return e.use }
 
 // Tests is how many of the policy's own unit tests passed at load.
 func (e *Engine) Tests() int { return e.tests }
+
+// Files are what the policy was loaded from, sorted by name: read only.
+func (e *Engine) Files() []File { return e.source.files }
+
+// Data is the data document as JSON.
+func (e *Engine) Data() ([]byte, error) {
+	value, err := ast.JSON(e.source.data)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
+}
 
 // Decide evaluates the policy. understood names the obligations that the
 // caller will see to; a permission with any other is a denial. An error comes

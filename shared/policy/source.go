@@ -31,15 +31,17 @@ var dataNames = []string{"data.yaml", "data.yml", "data.json"}
 
 // source is one policy as read: parsed, not compiled. Files of other names are ignored.
 type source struct {
+	files    []File                 // as read, sorted by name
 	modules  map[string]*ast.Module // by file name, tests included
-	store    storage.Store          // the data document, never written again
+	data     ast.Object             // the data document
+	store    storage.Store          // of data, never written again
 	revision string
 }
 
-// file is one file that belongs to the policy.
-type file struct {
-	name    string
-	content []byte
+// File is one file that belongs to a policy.
+type File struct {
+	Name    string
+	Content []byte
 }
 
 func load(folder fs.FS, capabilities *ast.Capabilities) (*source, error) {
@@ -47,29 +49,28 @@ func load(folder fs.FS, capabilities *ast.Capabilities) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{modules: map[string]*ast.Module{}, revision: revision(files)}
-	data := ast.NewObject()
+	s := &source{files: files, modules: map[string]*ast.Module{}, data: ast.NewObject(), revision: revision(files)}
 	var dataName string
 	for _, f := range files {
-		if strings.HasSuffix(f.name, moduleSuffix) {
+		if strings.HasSuffix(f.Name, moduleSuffix) {
 			options := ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities}
-			if s.modules[f.name], err = ast.ParseModuleWithOpts(f.name, string(f.content), options); err != nil {
+			if s.modules[f.Name], err = ast.ParseModuleWithOpts(f.Name, string(f.Content), options); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		if dataName != "" {
-			return nil, fmt.Errorf("both %s and %s: a policy has one data file", dataName, f.name)
+			return nil, fmt.Errorf("both %s and %s: a policy has one data file", dataName, f.Name)
 		}
-		dataName = f.name
-		if data, err = parseData(f.content); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
+		dataName = f.Name
+		if s.data, err = parseData(f.Content); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
 	}
 	if len(s.runtime()) == 0 {
 		return nil, errors.New("no .rego file besides tests")
 	}
-	s.store = inmem.NewFromASTObject(data)
+	s.store = inmem.NewFromASTObject(s.data)
 	return s, nil
 }
 
@@ -87,12 +88,12 @@ func (s *source) runtime() map[string]*ast.Module {
 
 // readFiles lists the policy's files, sorted by name. Hidden entries are
 // skipped, because a mounted Kubernetes volume keeps its copies there.
-func readFiles(folder fs.FS) ([]file, error) {
+func readFiles(folder fs.FS) ([]File, error) {
 	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return nil, fmt.Errorf("policy folder: %w", err)
 	}
-	var files []file
+	var files []File
 	left := int64(maxSource)
 	for _, entry := range entries {
 		name := entry.Name()
@@ -109,7 +110,7 @@ func readFiles(folder fs.FS) ([]file, error) {
 			return nil, fmt.Errorf("policy folder: %w", err)
 		}
 		left -= int64(len(content))
-		files = append(files, file{name, content})
+		files = append(files, File{name, content})
 	}
 	return files, nil
 }
@@ -136,15 +137,15 @@ func readFile(folder fs.FS, name string, left int64) (content []byte, err error)
 
 // revision identifies the files: a prefix of the SHA-256 over names and
 // contents in order, each preceded by its length.
-func revision(files []file) string {
+func revision(files []File) string {
 	hash := sha256.New()
 	part := func(b []byte) {
 		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
 		hash.Write(b)
 	}
 	for _, f := range files {
-		part([]byte(f.name))
-		part(f.content)
+		part([]byte(f.Name))
+		part(f.Content)
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:16])
 }

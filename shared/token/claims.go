@@ -40,6 +40,8 @@ func (c *Claims) check(foreign bool) error {
 		return refuse(ClaimsInvalid, "nbf")
 	case min(c.Rev[0], c.Rev[1], c.Rev[2]) < 0:
 		return refuse(ClaimsInvalid, "rev")
+	case c.Status != Status{} && (c.Status.Index < 0 || !reference(c.Status.URI)):
+		return refuse(ClaimsInvalid, "status")
 	}
 	for _, audience := range c.Audience {
 		if !reference(audience) {
@@ -94,7 +96,7 @@ func (s *claimSet) read(segment string) error {
 		return refuse(Malformed, "claims are not base64url")
 	}
 	wrong := ""
-	err := readObject(data, func(name, value []byte) {
+	err := ReadObject(data, func(name, value []byte) {
 		if !s.member(name, value) && wrong == "" {
 			wrong = string(name)
 		}
@@ -138,6 +140,10 @@ func (s *claimSet) member(name, value []byte) (ok bool) {
 	case "rev":
 		s.hasRev = true
 		s.Rev, ok = revOf(value)
+	case "status":
+		if s.Status, ok = statusOf(value); !ok && s.foreign { // a claim of that name may mean something else there
+			s.Status, ok = Status{}, true
+		}
 	default:
 		return true
 	}
@@ -161,6 +167,31 @@ func revOf(value []byte) (rev [3]int64, ok bool) {
 		n++
 	})
 	return rev, array && good && n == len(rev)
+}
+
+// statusOf reads the status claim, in which other mechanisms than a list may stand.
+func statusOf(value []byte) (status Status, ok bool) {
+	ok = true
+	object := ReadObject(value, func(name, value []byte) {
+		if string(name) == "status_list" {
+			status, ok = statusListOf(value)
+		}
+	}) == nil
+	return status, object && ok
+}
+
+// statusListOf demands both members; others are for later versions.
+func statusListOf(value []byte) (status Status, ok bool) {
+	hasIndex, hasURI := false, false
+	err := ReadObject(value, func(name, value []byte) {
+		switch string(name) {
+		case "idx":
+			status.Index, hasIndex = integerOf(value)
+		case "uri":
+			status.URI, hasURI = stringOf(value)
+		}
+	})
+	return status, err == nil && hasIndex && hasURI && status.Index >= 0 && reference(status.URI)
 }
 
 // Validate adds to the library's checks the one it lacks.

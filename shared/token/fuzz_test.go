@@ -251,7 +251,7 @@ func FuzzReadObject(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		members := map[string][]byte{}
-		err := readObject(data, func(name, value []byte) { members[string(name)] = bytes.Clone(value) })
+		err := ReadObject(data, func(name, value []byte) { members[string(name)] = bytes.Clone(value) })
 		if err != nil {
 			require.ErrorIs(t, err, errJSON)
 			return

@@ -13,7 +13,7 @@ func parseHeader(segment, typ string) (kid string, err error) {
 		return "", refuse(Malformed, "header is not base64url")
 	}
 	var h header
-	if err := readObject(raw, h.member); err != nil {
+	if err := ReadObject(raw, h.member); err != nil {
 		return "", &Error{Reason: Malformed, cause: err}
 	}
 	switch {

@@ -27,10 +27,12 @@ type reader struct {
 	names [][]byte // member names of all open objects, innermost last
 }
 
-// readObject reads data, which must be one object, and hands its members to
-// visit in order: the name unescaped, the value as it stands. Both are only
-// valid during the call and only to be believed when readObject returns nil.
-func readObject(data []byte, visit func(name, value []byte)) error {
+// ReadObject reads data, which must be one JSON object that all readers agree
+// on: valid UTF-8 without lone surrogates, no member name twice in an object at
+// any depth, at most 8 levels deep and 64 members an object, nothing after it.
+// It hands the members to visit in order, the name unescaped, the value as a
+// part of data. They are only to be believed when ReadObject returns nil.
+func ReadObject(data []byte, visit func(name, value []byte)) error {
 	var stack [16][]byte
 	r := reader{data: data, names: stack[:0]}
 	r.space()
@@ -44,7 +46,7 @@ func readObject(data []byte, visit func(name, value []byte)) error {
 	return nil
 }
 
-// readArray hands out the elements of a value that readObject accepted; false
+// readArray hands out the elements of a value that ReadObject accepted; false
 // when it is not an array.
 func readArray(value []byte, visit func(element []byte)) bool {
 	r := reader{data: value}

@@ -65,7 +65,7 @@ func ParseJWKS(data []byte) (*KeySet, []Skipped, error) {
 		return nil, nil, fmt.Errorf("%w: longer than %d bytes", ErrJWKS, MaxJWKS)
 	}
 	var list []byte
-	err := readObject(data, func(name, value []byte) {
+	err := ReadObject(data, func(name, value []byte) {
 		if string(name) == "keys" {
 			list = value
 		}
@@ -137,7 +137,7 @@ func (m *jwkMembers) member(name, value []byte) {
 // parseJWK returns a key, or the reason why there is none.
 func parseJWK(element []byte) (kid string, key *rsa.PublicKey, reason string) {
 	var m jwkMembers
-	if readObject(element, m.member) != nil {
+	if ReadObject(element, m.member) != nil {
 		return "", nil, "not_an_object"
 	}
 	if len(m.kid) > MaxKeyID {

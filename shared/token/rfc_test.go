@@ -44,7 +44,7 @@ func verifies(raw string, key *rsa.PublicKey) bool {
 	}
 	protected, _ := decode(parts.header)
 	var h header
-	if readObject(protected, h.member) != nil || h.alg != Algorithm || h.forbidden {
+	if ReadObject(protected, h.member) != nil || h.alg != Algorithm || h.forbidden {
 		return false
 	}
 	signature, _ := decode(parts.signature)

@@ -37,7 +37,15 @@ type Claims struct {
 	JTI          string
 	Organization string
 	Rev          [3]int64 // revocation epochs of organization, agent, credential
-	KID          string   // of the header: the key that verified it
+	Status       Status
+	KID          string // of the header: the key that verified it
+}
+
+// Status is where a relying party looks a token up in a Token Status List
+// (draft-ietf-oauth-status-list section 6). The zero value: nowhere.
+type Status struct {
+	URI   string // of the list
+	Index int64  // in the list
 }
 
 // Reason is why a token is refused: stable, lower_snake, safe for callers.

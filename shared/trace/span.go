@@ -2,7 +2,6 @@ package trace
 
 import (
 	"context"
-	"encoding/binary"
 	"net/http"
 	"time"
 )
@@ -23,33 +22,6 @@ type Span struct {
 type Number struct {
 	Name  string
 	Value int
-}
-
-// Sampler decides which new traces are kept: a share from 0 to 1.
-type Sampler float64
-
-// Start begins the span of a request. It continues the caller's trace, with its
-// sampling, when parent is a valid traceparent; state counts only then.
-// Otherwise caller is zero and the trace is new.
-func (s Sampler) Start(parent []byte, state string) (own, caller Context) {
-	caller, known := Parse(parent)
-	if !known {
-		own = New()
-		if s.keeps(own.Trace) {
-			own.Flags |= Sampled
-		}
-		return own, Context{}
-	}
-	if ValidState(state) {
-		caller.State = state
-	}
-	return caller.Child(), caller
-}
-
-// keeps decides by the last seven bytes, which are random in every trace id
-// (level 2, section 5.1.3.1), as OpenTelemetry's consistent sampling does.
-func (s Sampler) keeps(trace [16]byte) bool {
-	return float64(binary.BigEndian.Uint64(trace[8:])&(1<<56-1)) >= (1-float64(s))*(1<<56)
 }
 
 type contextKey struct{}

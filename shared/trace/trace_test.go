@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -82,7 +83,7 @@ func FuzzParse(f *testing.F) {
 		if ok {
 			require.Equal(t, string(header[:53]), string(c.AppendParent(nil))[:53])
 		}
-		own, caller := trace.Sampler(1).Start(header, state)
+		own, caller := (&trace.Sampler{Share: 1}).Start(header, state)
 		require.True(t, own.Valid())
 		require.Equal(t, ok, caller.Valid())
 		require.Regexp(t, form, string(own.AppendParent(nil)))
@@ -110,9 +111,9 @@ func TestState(t *testing.T) {
 		"control": {"a=\x01", false}, "line": {"a=1\r\nX: y", false}, "not ASCII": {"a=é", false},
 	} {
 		require.Equal(t, fact.valid, trace.ValidState(fact.state), name)
-		own, _ := trace.Sampler(0).Start([]byte(parent), fact.state)
+		own, _ := new(trace.Sampler).Start([]byte(parent), fact.state)
 		require.Equal(t, fact.valid, own.State != "", name)
-		own, _ = trace.Sampler(0).Start(nil, fact.state)
+		own, _ = new(trace.Sampler).Start(nil, fact.state)
 		require.Empty(t, own.State, "no state without a parent")
 	}
 }
@@ -126,9 +127,10 @@ func members(n int) string {
 }
 
 func TestSampler(t *testing.T) {
-	kept := func(share trace.Sampler) (n int) {
+	kept := func(share float64) (n int) {
+		sampler := &trace.Sampler{Share: share}
 		for range 2000 {
-			if own, caller := share.Start(nil, ""); own.Sampled() {
+			if own, caller := sampler.Start(nil, ""); own.Sampled() {
 				require.Zero(t, caller)
 				n++
 			}
@@ -139,13 +141,45 @@ func TestSampler(t *testing.T) {
 	require.Equal(t, 2000, kept(1))
 	require.InDelta(t, 500, kept(0.25), 150)
 
-	own, caller := trace.Sampler(0).Start([]byte(parent), "a=1")
+	own, caller := new(trace.Sampler).Start([]byte(parent), "a=1")
 	require.True(t, own.Sampled(), "the caller decided")
 	require.Equal(t, caller.Trace, own.Trace)
 	require.NotEqual(t, caller.Span, own.Span)
 	require.Equal(t, "a=1", own.State)
-	own, _ = trace.Sampler(1).Start([]byte(parent[:53]+"00"), "")
+	own, _ = (&trace.Sampler{Share: 1}).Start([]byte(parent[:53]+"00"), "")
 	require.False(t, own.Sampled(), "the caller decided")
+	for _, header := range [][]byte{nil, []byte(parent)} {
+		own, _ = (*trace.Sampler)(nil).Start(header, "")
+		require.True(t, own.Valid())
+		require.False(t, own.Sampled())
+	}
+}
+
+// Anybody can say that its trace is sampled, and choose the id.
+func TestCallersDoNotOrderExports(t *testing.T) {
+	now := time.Unix(1000, 0)
+	followed := func(sampler *trace.Sampler, requests int) (n int) {
+		for range requests {
+			own, caller := sampler.Start([]byte("00-ffffffffffffffffffffffffffffffff-"+spanID+"-01"), "")
+			require.True(t, caller.Sampled())
+			if own.Sampled() {
+				n++
+			}
+		}
+		return n
+	}
+	none := &trace.Sampler{Now: func() time.Time { return now }}
+	require.Equal(t, trace.Followed, followed(none, 10_000))
+	now = now.Add(100 * time.Millisecond)
+	require.Equal(t, trace.Followed/10, followed(none, 10_000))
+	now = now.Add(-time.Hour)
+	require.Zero(t, followed(none, 10_000))
+	now = now.Add(2 * time.Hour)
+	require.Equal(t, trace.Followed, followed(none, 10_000), "nothing is saved up")
+
+	tenth := &trace.Sampler{Share: 0.1, Now: none.Now}
+	require.InDelta(t, 1000+trace.Followed, followed(tenth, 10_000), 150)
+	require.Equal(t, 10_000, followed(&trace.Sampler{Share: 1}, 10_000))
 }
 
 func TestTransport(t *testing.T) {

@@ -20,9 +20,12 @@ func main() {
 	routes := flag.String("routes", "../deploy/dev/routes.yaml", "the sidecar's route file")
 	rounds := flag.Int("rounds", 5, "interleaved rounds of each scenario")
 	slice := flag.Duration("slice", 2*time.Second, "length of one measurement")
+	feeds := flag.Int("feeds", 200, "long polls that a suspension has to reach")
+	database := flag.String("database", "", "URL of an empty PostgreSQL database for the IdP; default: SQLite")
+	only := flag.String("only", "", "run one scenario: issuance, proxy, revocation, reach or footprint")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, options{bin: *bin, routes: *routes, rounds: *rounds, slice: *slice})
+	err := run(ctx, options{bin: *bin, routes: *routes, rounds: *rounds, slice: *slice, feeds: *feeds, database: *database, only: *only})
 	stop()
 	exit(err)
 }
@@ -36,9 +39,10 @@ func exit(err error) {
 }
 
 type options struct {
-	bin, routes string
-	rounds      int
-	slice       time.Duration
+	bin, routes, database, only string
+
+	rounds, feeds int
+	slice         time.Duration
 }
 
 func run(ctx context.Context, o options) error {
@@ -46,8 +50,16 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	for _, measure := range []func(context.Context) error{b.issuance, b.proxy, b.revocation, b.footprint} {
-		if err := measure(ctx); err != nil {
+	for _, scenario := range []struct {
+		name    string
+		measure func(context.Context) error
+	}{
+		{"issuance", b.issuance}, {"proxy", b.proxy}, {"revocation", b.revocation}, {"reach", b.reach}, {"footprint", b.footprint},
+	} {
+		if o.only != "" && o.only != scenario.name {
+			continue
+		}
+		if err := scenario.measure(ctx); err != nil {
 			return errors.Join(err, b.close())
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -51,6 +53,11 @@ func start(ctx context.Context, o options) (*bench, error) {
 	b.Stack = &stack.Stack{Addresses: addresses, Bin: o.bin, Dir: dir, Routes: o.routes, Upstream: "http://" + b.addr, IdPEnv: []string{
 		"AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=0", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=0",
 	}}
+	if o.database != "" {
+		key := make([]byte, 32)
+		_, _ = rand.Read(key) // never fails
+		b.IdPEnv = append(b.IdPEnv, "DATABASE_URL="+o.database, "AGENTIDP_MASTER_KEY="+hex.EncodeToString(key))
+	}
 	if err := b.boot(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}

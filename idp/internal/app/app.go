@@ -26,6 +26,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/ratelimit"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/idp/internal/vault"
 	"github.com/sentryagent/agentidp/idp/internal/volatile/redis"
 	"github.com/sentryagent/agentidp/policies"
@@ -72,6 +73,8 @@ type App struct {
 	clients *clientauth.Authenticator
 	reg     *registry.Service
 	revoked *revocation.Service
+	indexes *statuslist.Indexes
+	lists   *statuslist.Lists
 	policy  *policy.Holder
 	api     *httpapi.API
 	main    *httpx.Listener
@@ -226,6 +229,8 @@ func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
 	if err != nil {
 		return err
 	}
+	a.indexes = statuslist.NewIndexes(statuslist.IndexOptions{DB: a.db, Issuer: a.cfg.Issuer, Now: now, Logger: a.logger, Metrics: a.metrics})
+	a.lists = statuslist.New(statuslist.Options{DB: a.db, Signer: a.issuer, Issuer: a.cfg.Issuer, Now: now, Logger: a.logger, Metrics: a.metrics})
 	if a.policy, err = policy.NewHolder(ctx, a.policyFolder(), policy.Options{Now: now}); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
@@ -242,13 +247,13 @@ func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
 	}
 	audiences := grants.Audiences{Issuer: a.cfg.Issuer, Default: a.cfg.DefaultResource, Allowed: a.cfg.Resources}
 	handler := grants.New(grants.Options{
-		Issuer: a.cfg.Issuer, TTL: a.cfg.TokenTTL, Limits: a.cfg.limits(), Authenticator: a.clients, Minter: a.issuer, Log: a.log, Quota: a.shared,
+		Issuer: a.cfg.Issuer, TTL: a.cfg.TokenTTL, Limits: a.cfg.limits(), Authenticator: a.clients, Minter: a.issuer, Indexes: a.indexes, Log: a.log, Quota: a.shared,
 		Grants: []grants.Grant{grants.ClientCredentials{Audiences: audiences}}, Now: now,
 	})
 	a.api = httpapi.New(httpapi.Options{
 		Issuer: a.cfg.Issuer, DB: a.db, Registry: a.reg, Revocation: a.revoked, Log: a.log, Grants: handler, Clients: a.clients,
-		Keys: a.issuer, JWKSMaxAge: a.cfg.JWKSMaxAge, Policy: a.policy, TrustedProxies: a.cfg.TrustedProxies, Checks: a.checks(),
-		CORSOrigins: a.cfg.CORSOrigins, Sampler: trace.Sampler(a.cfg.TraceRatio), Export: export,
+		StatusLists: a.lists, Keys: a.issuer, JWKSMaxAge: a.cfg.JWKSMaxAge, Policy: a.policy, PolicyFolder: a.cfg.PolicyDir != "", TrustedProxies: a.cfg.TrustedProxies, Checks: a.checks(),
+		CORSOrigins: a.cfg.CORSOrigins, Sampler: &trace.Sampler{Share: a.cfg.TraceRatio, Now: now}, Export: export,
 		ServeMetrics: a.admin == nil, Metrics: a.metrics, Logger: a.logger, Version: obs.ReadBuild().String(), Now: now,
 		Limiter: ratelimit.New(ratelimit.Options{Limit: a.cfg.LimitsRequestsPerMinute, Limiter: a.shared, Now: now}),
 	})
@@ -279,6 +284,7 @@ func (a *App) checks() []httpapi.Check {
 		{Name: "audit", Critical: true, Run: a.log.Ready},
 		{Name: "signingKey", Critical: true, Backend: a.issuer.Backend(), Run: func(context.Context) error { return a.issuer.Ready() }},
 		{Name: "policy", Run: func(context.Context) error { return a.policy.Status().LastError }},
+		{Name: "statusLists", Run: a.lists.Ready},
 	}
 	if a.vault != nil {
 		checks = append(checks, httpapi.Check{Name: "vault", Run: a.vault.Ready})

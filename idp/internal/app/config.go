@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/idp/internal/httpapi"
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
@@ -44,11 +45,13 @@ type Config struct {
 
 	VaultAddr           string `env:"VAULT_ADDR" usage:"Vault, for client secrets and, with VAULT_MASTER_KEY, the master key"`
 	VaultToken          string `env:"VAULT_TOKEN" secret:"true" usage:"token for Vault; or log in by role"`
+	VaultTokenFile      string `fileof:"VAULT_TOKEN"` // read again at every login: an agent beside us may renew it
 	VaultNamespace      string `env:"VAULT_NAMESPACE" usage:"namespace of Vault"`
 	VaultCACert         string `env:"VAULT_CACERT" usage:"PEM file of the authorities that Vault's certificate must descend from; default: the system's"`
 	VaultMount          string `env:"VAULT_MOUNT" usage:"mount of the KV version 2 engine; default secret"`
 	VaultRoleID         string `config:"VAULT_ROLE_ID" usage:"role id of an AppRole login"`
 	VaultSecretID       string `config:"VAULT_SECRET_ID" secret:"true" usage:"its secret id"`
+	VaultSecretIDFile   string `fileof:"VAULT_SECRET_ID"`
 	VaultKubernetesRole string `config:"VAULT_KUBERNETES_ROLE" usage:"role of a login with the pod's service account"`
 	VaultMasterKey      string `config:"VAULT_MASTER_KEY" usage:"where the master key is: kv, kept in Vault; transit, wrapped by Vault's transit key agentidp, as MASTER_KEY or in DATA_DIR; default: not in Vault"`
 
@@ -64,6 +67,8 @@ type Config struct {
 	LimitsAgents            int `config:"LIMITS_AGENTS" usage:"free plan: active and suspended agents of an organization; 0: no limit"`
 	LimitsTokensPerMonth    int `config:"LIMITS_TOKENS_PER_MONTH" usage:"free plan: tokens of an agent in a calendar month (UTC); 0: no limit"`
 	LimitsRequestsPerMinute int `config:"LIMITS_REQUESTS_PER_MINUTE" usage:"requests of a client address a minute over /api/v1; 0: no limit"`
+	LimitsAuditDays         int `config:"LIMITS_AUDIT_DAYS" usage:"free plan: days that audit events are kept, from 31; whole months go, their hashes stay; 0: for ever"`
+	AuditDaysCustom         int `config:"AUDIT_DAYS_CUSTOM" usage:"plan custom: days that audit events are kept, from 31; 0: for ever"`
 
 	TrustedProxies []netip.Prefix `config:"TRUSTED_PROXIES" usage:"proxies whose X-Forwarded-For and X-Request-Id count"`
 	JWKSAllow      []netip.Prefix `config:"JWKS_ALLOW" usage:"private or special addresses that an agent's jwksUri may be fetched from all the same; default: none"`
@@ -75,7 +80,7 @@ type Config struct {
 	DrainTimeout   time.Duration  `config:"DRAIN_TIMEOUT" usage:"how long requests in flight may take at shutdown"`
 
 	OTLPEndpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" usage:"OpenTelemetry collector (OTLP over HTTP) that gets a span of each sampled request; default: none"`
-	TraceRatio   float64 `env:"OTEL_TRACES_SAMPLER_ARG" usage:"share of the traces begun here that are sampled, 0 to 1; callers' traces as they say"`
+	TraceRatio   float64 `env:"OTEL_TRACES_SAMPLER_ARG" usage:"share of the traces begun here that are sampled, 0 to 1; of callers' traces those that they sample, past the share at most 50 a second"`
 
 	DatabaseURL       string `env:"DATABASE_URL" secret:"true" usage:"PostgreSQL 14 or later, as postgres://user:password@host/database; default: SQLite in DATA_DIR"`
 	DatabaseDirectURL string `env:"DATABASE_DIRECT_URL" secret:"true" usage:"the same database past a connection pooler, for LISTEN and migrations; only where DATABASE_URL leads through one"`
@@ -87,7 +92,7 @@ func Default() Config {
 	return Config{
 		Addr: "127.0.0.1:8080", AdminAddr: "127.0.0.1:8083", DataDir: "./data",
 		BcryptCost: bcrypt.DefaultCost, TokenTTL: time.Hour, KeyRotation: 30 * 24 * time.Hour, JWKSMaxAge: 5 * time.Minute,
-		LimitsAgents: idp.FreeLimits.Agents, LimitsTokensPerMonth: idp.FreeLimits.TokensPerMonth, LimitsRequestsPerMinute: idp.FreeLimits.RequestsPerMinute,
+		LimitsAgents: idp.FreeLimits.Agents, LimitsTokensPerMonth: idp.FreeLimits.TokensPerMonth, LimitsRequestsPerMinute: idp.FreeLimits.RequestsPerMinute, LimitsAuditDays: 90,
 		TraceRatio: 1, LogLevel: "info", LogFormat: "json", DrainDelay: 5 * time.Second, DrainTimeout: 10 * time.Second, Migrate: true,
 	}
 }
@@ -119,6 +124,10 @@ func (c *Config) Loopback() bool {
 
 func (c *Config) limits() idp.Limits {
 	return idp.Limits{Agents: c.LimitsAgents, TokensPerMonth: c.LimitsTokensPerMonth, RequestsPerMinute: c.LimitsRequestsPerMinute, Credentials: idp.FreeLimits.Credentials}
+}
+
+func (c *Config) retention() auditlog.Retention {
+	return auditlog.Retention{Free: c.LimitsAuditDays, Custom: c.AuditDaysCustom}
 }
 
 // schedule publishes the next key for twice as long as verifiers keep the key
@@ -173,6 +182,8 @@ func (c *Config) Validate() []config.Problem {
 	demand(c.LimitsAgents >= 0, "limits_agents", "must not be negative")
 	demand(c.LimitsTokensPerMonth >= 0, "limits_tokens_per_month", "must not be negative")
 	demand(c.LimitsRequestsPerMinute >= 0, "limits_requests_per_minute", "must not be negative")
+	demand(c.LimitsAuditDays == 0 || c.LimitsAuditDays >= auditlog.MinRetention, "limits_audit_days", "must be 0, or at least %d", auditlog.MinRetention)
+	demand(c.AuditDaysCustom == 0 || c.AuditDaysCustom >= auditlog.MinRetention, "audit_days_custom", "must be 0, or at least %d", auditlog.MinRetention)
 	demand(slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "log_level", "must be debug, info, warn or error")
 	demand(slices.Contains([]string{"json", "text"}, c.LogFormat), "log_format", "must be json or text")
 	demand((c.TLSCert == "") == (c.TLSKey == ""), "tls_cert", "must be set together with tls_key")

@@ -28,14 +28,14 @@ func TestEveryProblemIsNamedAtOnce(t *testing.T) {
 	_, err := load(
 		"AGENTIDP_ADDR=nonsense", "AGENTIDP_ADMIN_ADDR=x", "AGENTIDP_BOOTSTRAP_CLIENT_ID=short", "AGENTIDP_BCRYPT_COST=4", "AGENTIDP_TOKEN_TTL=10s",
 		"AGENTIDP_DEFAULT_RESOURCE=relative", "AGENTIDP_RESOURCES=https://a,b#c", "AGENTIDP_LIMITS_AGENTS=-1", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=-1",
-		"AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=-1", "AGENTIDP_LOG_LEVEL=loud", "AGENTIDP_LOG_FORMAT=xml", "AGENTIDP_DRAIN_TIMEOUT=1h",
+		"AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=-1", "AGENTIDP_LIMITS_AUDIT_DAYS=30", "AGENTIDP_AUDIT_DAYS_CUSTOM=-1", "AGENTIDP_LOG_LEVEL=loud", "AGENTIDP_LOG_FORMAT=xml", "AGENTIDP_DRAIN_TIMEOUT=1h",
 		"AGENTIDP_POLICY_DIR=/nowhere", "DATABASE_URL=mysql://u:hunter2@db/x", "DATABASE_DIRECT_URL=db", "AGENTIDP_TLS_CERT=x", "AGENTIDP_CORS_ORIGINS=*",
 		"AGENTIDP_JWKS_MAX_AGE=2h", "AGENTIDP_KEY_ROTATION=1s", "AGENTIDP_DRAIN_DELAY=1h", "AGENTIDP_SECRET_SCHEME=rot13", "AGENTIDP_PEPPER=hunter2",
 		"OTEL_EXPORTER_OTLP_ENDPOINT=x", "OTEL_TRACES_SAMPLER_ARG=2", "VAULT_TOKEN=hunter2", "AGENTIDP_VAULT_MASTER_KEY=kv", "AGENTIDP_BOOTSTRAP_CLIENT_SECRET=hunter2",
 	)
 	for _, key := range []string{
 		"addr", "admin_addr", "issuer", "bootstrap_client_id", "bcrypt_cost", "token_ttl", "default_resource", "resources[1]",
-		"limits_agents", "limits_tokens_per_month", "limits_requests_per_minute", "log_level", "log_format", "drain_timeout", "policy_dir", "database_url",
+		"limits_agents", "limits_tokens_per_month", "limits_requests_per_minute", "limits_audit_days", "audit_days_custom", "log_level", "log_format", "drain_timeout", "policy_dir", "database_url",
 		"database_direct_url", "tls_cert", "cors_origins[0]", "jwks_max_age", "key_rotation", "drain_delay", "secret_scheme", "pepper",
 		"otel_exporter_otlp_endpoint", "otel_traces_sampler_arg", "vault_token", "vault_master_key",
 	} {

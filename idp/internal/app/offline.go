@@ -88,6 +88,9 @@ func (o *Offline) Verify(ctx context.Context, opts auditlog.VerifyOptions) (audi
 	return auditlog.Verify(ctx, o.db, o.sealer, opts)
 }
 
+// offlinePatience is longer than a commit may take: nobody else is kept waiting.
+const offlinePatience = 35 * time.Second
+
 // logged runs what changes state with the audit log at work, until its last checkpoint.
 func (o *Offline) logged(ctx context.Context, fn func(log *auditlog.Log) error) error {
 	origin, err := logOrigin(o.cfg.IssuerURL())
@@ -98,7 +101,7 @@ func (o *Offline) logged(ctx context.Context, fn func(log *auditlog.Log) error) 
 	if err != nil {
 		return err
 	}
-	log := auditlog.New(o.db, key, auditlog.Options{Logger: slog.Default(), CheckpointFile: o.cfg.CheckpointPath()})
+	log := auditlog.New(o.db, key, auditlog.Options{Logger: slog.Default(), CheckpointFile: o.cfg.CheckpointPath(), Patience: offlinePatience})
 	running, stop := context.WithCancel(ctx)
 	var tasks background
 	tasks.run(func() error { return log.Run(running) })

@@ -16,6 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/httpapi"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/durable"
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/obs"
@@ -116,11 +117,14 @@ func (a *App) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 	}
 	tasks.run(func() error { a.prune(ctx); return nil })
 	tasks.run(func() error { a.follow(serving); return nil })
+	tasks.run(func() error { a.lists.Follow(serving); return nil })
+	tasks.run(func() error { a.indexes.Run(serving); return nil })
 	if a.tls != nil {
 		tasks.run(func() error { a.tls.Run(ctx); return nil })
 	}
 	tasks.run(func() error { a.rotate(ctx); return nil })
 	tasks.run(func() error { a.warn(ctx); return nil })
+	tasks.run(func() error { a.retain(ctx); return nil })
 	tasks.run(func() error {
 		select {
 		case <-a.db.failed:
@@ -260,7 +264,10 @@ func (a *App) pruneOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pruneLimit)
 	defer cancel()
 	tasks := map[string]func(context.Context) error{
-		"assertions": a.clients.Prune, "idempotency": a.reg.Prune, "revocations": a.revoked.Prune, "keys": a.issuer.Reload,
+		"assertions": a.clients.Prune, "idempotency": a.reg.Prune, "revocations": a.revoked.Prune, "keys": a.issuer.Reload, "statusLists": a.lists.Prune,
+	}
+	tasks["stats"] = func(ctx context.Context) error {
+		return store.PruneAll(ctx, a.db, func(ctx context.Context, tx *store.Tx) (bool, error) { return tx.Stats.Prune(ctx, a.now()) })
 	}
 	if a.db.maintain != nil {
 		tasks["store"] = func(ctx context.Context) error { return a.db.maintain(ctx, a.now()) }

@@ -108,8 +108,11 @@ func openVault(ctx context.Context, cfg Config, logger *slog.Logger, set *metric
 		Addr: cfg.VaultAddr, Namespace: cfg.VaultNamespace, CACert: cfg.VaultCACert, Mount: cfg.VaultMount,
 		Token: cfg.VaultToken, Logger: logger, Metrics: set, Now: now,
 	}
+	if cfg.VaultTokenFile != "" {
+		options.Token, options.TokenFile = "", cfg.VaultTokenFile
+	}
 	if cfg.VaultRoleID != "" {
-		options.AppRole = &vault.AppRole{RoleID: cfg.VaultRoleID, SecretID: cfg.VaultSecretID}
+		options.AppRole = &vault.AppRole{RoleID: cfg.VaultRoleID, SecretID: cfg.VaultSecretID, SecretIDFile: cfg.VaultSecretIDFile}
 	}
 	if cfg.VaultKubernetesRole != "" {
 		options.Kubernetes = &vault.Kubernetes{Role: cfg.VaultKubernetesRole}

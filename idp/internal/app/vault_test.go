@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/idp/internal/vault/vaulttest"
+	"github.com/sentryagent/agentidp/shared/config"
 )
 
 // call is a request of the management API with a bearer token.
@@ -96,4 +99,26 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	began := time.Now()
 	require.Eventually(t, holds, 10*time.Second, 20*time.Millisecond, what)
 	t.Logf("%s after %s", what, time.Since(began).Round(time.Millisecond))
+}
+
+// Whoever renews the token beside us writes it to the file: nothing is restarted.
+func TestATokenFileIsReadAgain(t *testing.T) {
+	server := vaulttest.NewDouble(t)
+	short := server.NewToken(t, time.Hour, time.Hour, true)
+	file := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(file, []byte(short+"\n"), 0o600))
+	cfg := settings(t)
+	require.NoError(t, config.Load(&cfg, config.Options{Prefix: config.PrefixIdP, Environ: []string{
+		"VAULT_ADDR=" + server.Addr, "VAULT_TOKEN_FILE=" + file, "VAULT_MOUNT=" + server.Mount(t), "AGENTIDP_ALLOW_HTTP=true",
+	}}))
+	a, _, stop := run(t, cfg)
+	first := admin(t, cfg)
+	server.Revoke(t, short)
+	require.NoError(t, os.WriteFile(file, []byte(server.NewToken(t, time.Hour, time.Hour, true)+"\n"), 0o600))
+	eventually(t, "it logs in with the new token", func() bool {
+		status, body := token(t, a, first.ClientID, first.ClientSecret)
+		require.Contains(t, []int{http.StatusOK, http.StatusServiceUnavailable}, status, body)
+		return status == http.StatusOK
+	})
+	require.NoError(t, stop())
 }

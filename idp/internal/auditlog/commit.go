@@ -15,34 +15,45 @@ import (
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
-// commit writes one group and answers every caller in it.
-func (l *Log) commit(ctx context.Context, group []*write) {
+// commit writes one group and answers the callers in it, but those whose writes
+// it returns, in order: these were not done and are to go first in the next group.
+func (l *Log) commit(ctx context.Context, group []*write) (rest []*write) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	started := time.Now()
-	outcomes, events, err := l.try(ctx, group)
-	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnavailable) {
+	t := newTurn(group)
+	err := l.try(ctx, t)
+	switch {
+	case errors.Is(err, store.ErrStatement) && !errors.Is(err, store.ErrUnknown):
+		// Nothing was done, and the store is well: the others go without what failed.
+		l.fail(t.suspects(), err)
+		return t.unsuspected()
+	case err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnavailable):
 		// One write poisons the group: let each stand alone.
 		for _, w := range group {
 			l.commit(ctx, []*write{w})
 		}
-		return
+		return nil
+	case err != nil:
+		l.fail(group, err)
+		return nil
 	}
 	failpoint.Hit(failpoint.AuditCommitted)
-	for i, w := range group {
-		if err != nil {
-			l.metrics.failures.Inc()
-			w.done <- outcome{err: failed(err)}
-			continue
-		}
-		w.done <- outcomes[i]
-	}
-	if err != nil {
-		l.opts.Logger.Error("audit commit failed", "writes", len(group), "error", err)
-		return
+	for i, w := range t.group[:t.taken] {
+		w.done <- t.outcomes[i]
 	}
 	l.metrics.commits.Update(time.Since(started).Seconds())
-	l.metrics.events.Add(events)
+	l.metrics.events.Add(t.events)
+	return t.group[t.taken:]
+}
+
+// fail answers writes that did not commit, or may have.
+func (l *Log) fail(writes []*write, err error) {
+	for _, w := range writes {
+		l.metrics.failures.Inc()
+		w.done <- outcome{err: failed(err)}
+	}
+	l.opts.Logger.Error("audit commit failed", "writes", len(writes), "error", err)
 }
 
 // refusal is what the caller of a change is told. A change refuses by an
@@ -64,77 +75,58 @@ func failed(err error) error {
 	return unavailable(err)
 }
 
-// try runs the group in one transaction. Everything it computes is made anew
+// try runs the turn in one transaction. Everything it computes is made anew
 // when the transaction reruns.
-func (l *Log) try(ctx context.Context, group []*write) (outcomes []outcome, events int, err error) {
-	err = l.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		outcomes = make([]outcome, len(group))
+func (l *Log) try(ctx context.Context, t *turn) error {
+	return l.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		t.reset()
 		size, err := tx.Tree.Size(ctx)
 		if err != nil {
 			return fmt.Errorf("tree size: %w", err)
 		}
 		failpoint.Hit(failpoint.AuditBegun)
 		leaves := &leaves{first: size}
-		if err := admit(ctx, tx, group, outcomes, leaves); err != nil {
+		if err := t.admit(ctx, tx, leaves); err != nil {
 			return err
 		}
-		for i, w := range group {
-			if w.admission != nil {
-				continue
-			}
-			if err := w.ctx.Err(); err != nil {
-				outcomes[i].err = unavailable(err)
-				continue
-			}
-			if err := l.apply(ctx, tx, w, leaves); err != nil {
-				if errors.Is(err, store.ErrUnavailable) {
-					return err
-				}
-				outcomes[i].err = refusal(err)
-			}
+		if err := l.change(ctx, tx, t, leaves); err != nil {
+			return err
 		}
 		failpoint.Hit(failpoint.AuditApplied)
-		events = len(leaves.rows)
+		t.events = len(leaves.rows)
+		t.suspect(0, t.taken)
 		if err := leaves.store(ctx, tx); err != nil {
 			return err
 		}
 		failpoint.Hit(failpoint.AuditAppended)
-		if size == 0 && events > 0 {
+		if size == 0 && t.events > 0 {
 			// From the first event on there is always a checkpoint: a log without one was cut.
-			_, _, err = l.sign(ctx, tx, int64(events))
+			_, _, err = l.sign(ctx, tx, int64(t.events))
 		}
 		return err
 	})
-	return outcomes, events, err
 }
 
-// admit decides on the group's admissions in one batch.
-func admit(ctx context.Context, tx *store.Tx, group []*write, outcomes []outcome, leaves *leaves) error {
-	var batch []store.Admission
-	var at []int
-	for i, w := range group {
-		if w.admission == nil {
-			continue
+// change applies changes and plain appends, one after the other, for as long as
+// a turn may last: all replicas wait for it. One is always taken.
+func (l *Log) change(ctx context.Context, tx *store.Tx, t *turn, leaves *leaves) error {
+	began := time.Now()
+	for i := t.admissions; i < len(t.group); i++ {
+		if t.taken > 0 && time.Since(began) > turnLimit {
+			return nil
 		}
+		w := t.group[i]
+		t.taken = i + 1
 		if err := w.ctx.Err(); err != nil {
-			outcomes[i].err = unavailable(err)
+			t.outcomes[i].err = unavailable(err)
 			continue
 		}
-		batch, at = append(batch, *w.admission), append(at, i)
-	}
-	if len(batch) == 0 {
-		return nil
-	}
-	verdicts, err := tx.Admissions.Admit(ctx, batch)
-	if err != nil {
-		return fmt.Errorf("admit: %w", err)
-	}
-	for n, i := range at {
-		outcomes[i].verdict = verdicts[n]
-		if verdicts[n] == store.Admitted {
-			if err := leaves.add(group[i].events); err != nil {
+		t.suspect(i, i+1)
+		if err := l.apply(ctx, tx, w, leaves); err != nil {
+			if errors.Is(err, store.ErrUnavailable) {
 				return err
 			}
+			t.outcomes[i].err = refusal(err)
 		}
 	}
 	return nil

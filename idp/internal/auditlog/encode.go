@@ -16,8 +16,15 @@ import (
 
 var errEncode = errors.New("event cannot be encoded")
 
+// An entry bundle (C2SP tlog-tiles) gives a leaf's length 16 bits.
+const (
+	maxEncoded        = 1<<16 - 1
+	maxSequenceDigits = 19
+)
+
 // Encode gives the event as it is served and hashed: JSON in the canonical form
-// of RFC 8785. Empty optional members are left out.
+// of RFC 8785, at most 65,535 bytes under any sequence. Empty optional members
+// are left out.
 func Encode(e *idp.Event) ([]byte, error) {
 	b := make([]byte, 0, 512)
 	b = append(b, '{')
@@ -39,11 +46,16 @@ func Encode(e *idp.Event) ([]byte, error) {
 	b = optional(b, "reason", e.Reason)
 	b = optional(b, "requestId", e.RequestID)
 	b = append(b, `"sequence":`...)
+	digits := len(b)
 	b = strconv.AppendInt(b, e.Sequence, 10)
+	digits = len(b) - digits
 	b = append(b, ',')
 	b = member(b, "timestamp", e.Timestamp.UTC().Format(idp.TimeLayout))
 	b = optional(b, "userAgent", e.UserAgent)
 	b[len(b)-1] = '}'
+	if size := len(b) - digits + maxSequenceDigits; size > maxEncoded {
+		return nil, fmt.Errorf("%w: %q of %d bytes", errEncode, e.Action, size)
+	}
 	return b, nil
 }
 

@@ -74,6 +74,11 @@ func (f *fixture) run(db store.DB) (*auditlog.Log, func() error) {
 	require.NoError(f.t, err)
 	f.meters = metrics.NewSet()
 	log := auditlog.New(db, key, auditlog.Options{Logger: slog.New(slog.DiscardHandler), Metrics: f.meters, CheckpointEvery: 20 * time.Millisecond, Patience: time.Minute, CheckpointFile: f.checkpointFile()})
+	return f.start(log)
+}
+
+// start runs the log until the function it returns is called.
+func (f *fixture) start(log *auditlog.Log) (*auditlog.Log, func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- log.Run(ctx) }()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -41,9 +42,10 @@ type Options struct {
 
 const (
 	queueLength   = 4096
-	maxWrites     = 512              // writes of one group commit
-	maxEvents     = 8192             // and roughly its events
-	commitTimeout = 30 * time.Second // of one group commit; callers leave earlier
+	maxWrites     = 512                    // writes of one group commit
+	maxEvents     = 8192                   // and roughly its events
+	turnLimit     = 300 * time.Millisecond // for the changes of one; the rest is for the next
+	commitTimeout = 30 * time.Second       // of one group commit; callers leave earlier
 	retryAfter    = time.Second
 )
 
@@ -54,6 +56,8 @@ type Log struct {
 	opts    Options
 	queue   chan *write
 	stopped chan struct{} // closed when Run has returned
+	first   []*write      // before the queue: what the last turn had no time for; owned by Run
+	waiting atomic.Int64  // len(first), for others
 	folds   folds
 	metrics logMetrics
 	signed  tlog.Tree // the largest tree known to be signed; owned by Run
@@ -78,7 +82,7 @@ func New(db store.DB, key *CheckpointKey, opts Options) *Log {
 	}
 	l := &Log{db: db, key: key, opts: opts, queue: make(chan *write, queueLength), stopped: make(chan struct{})}
 	l.folds.windows = map[foldKey]*fold{}
-	l.metrics = newLogMetrics(opts.Metrics, func() float64 { return float64(len(l.queue)) })
+	l.metrics = newLogMetrics(opts.Metrics, func() float64 { return float64(int64(len(l.queue)) + l.waiting.Load()) })
 	return l
 }
 
@@ -196,10 +200,19 @@ func (l *Log) Run(ctx context.Context) error {
 	defer checkpoints.Stop()
 	sweeps := time.NewTicker(time.Second)
 	defer sweeps.Stop()
+	always := make(chan struct{})
+	close(always)
 	for {
+		var more <-chan struct{}
+		if len(l.first) > 0 {
+			more = always
+		}
 		select {
 		case w := <-l.queue:
-			l.commit(ctx, l.gather(w))
+			l.first = append(l.first, w)
+			l.turn(ctx)
+		case <-more:
+			l.turn(ctx)
 		case <-sweeps.C:
 			l.commitSummaries(ctx, l.folds.due(l.opts.Now()))
 		case <-checkpoints.C:
@@ -215,21 +228,30 @@ func (l *Log) Run(ctx context.Context) error {
 func (l *Log) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	for {
-		select {
-		case w := <-l.queue:
-			l.commit(ctx, l.gather(w))
-		default:
-			l.commitSummaries(ctx, l.folds.all())
-			return l.checkpoint(ctx, true)
-		}
+	for l.turn(ctx) {
 	}
+	l.commitSummaries(ctx, l.folds.all())
+	return l.checkpoint(ctx, true)
+}
+
+// turn commits what is waiting, and reports whether anything was.
+func (l *Log) turn(ctx context.Context) bool {
+	group := l.gather()
+	if len(group) == 0 {
+		return false
+	}
+	l.first = l.commit(ctx, group)
+	l.waiting.Store(int64(len(l.first)))
+	return true
 }
 
 // gather takes what is waiting, without waiting for more: under load the
 // commit before gave the next group time to form.
-func (l *Log) gather(first *write) []*write {
-	group, events := []*write{first}, first.weight
+func (l *Log) gather() []*write {
+	group, events := l.first, 0
+	for _, w := range group {
+		events += w.weight
+	}
 	for len(group) < maxWrites && events < maxEvents {
 		select {
 		case w := <-l.queue:

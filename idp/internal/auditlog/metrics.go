@@ -12,6 +12,7 @@ type logMetrics struct {
 	failures           *metrics.Counter
 	overflow           *metrics.Counter
 	folded             *metrics.Counter
+	pruned             *metrics.Counter
 	checkpointFailures *metrics.Counter
 	checkpointAt       *atomic.Int64 // Unix seconds of the last time the checkpoint was known to be current
 }
@@ -23,6 +24,7 @@ func newLogMetrics(set *metrics.Set, queued func() float64) logMetrics {
 		failures:           set.NewCounter("agentidp_audit_write_failures_total"),
 		overflow:           set.NewCounter("agentidp_audit_queue_full_total"),
 		folded:             set.NewCounter("agentidp_audit_folded_total"),
+		pruned:             set.NewCounter("agentidp_audit_pruned_events_total"),
 		checkpointFailures: set.NewCounter("agentidp_audit_checkpoint_failures_total"),
 		checkpointAt:       new(atomic.Int64),
 	}

@@ -3,16 +3,14 @@ package auditlog
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
+	"encoding/base64"
 	"fmt"
-	"math/bits"
+	"math"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 )
@@ -20,6 +18,7 @@ import (
 // Report is the result of a verification.
 type Report struct {
 	Events      int64     `json:"events"`
+	Pruned      int64     `json:"pruned"` // of them, gone by retention: their hashes are left
 	Signed      int64     `json:"signed"` // of them, under the last checkpoint
 	Root        tlog.Hash `json:"root"`
 	Checkpoints int       `json:"checkpoints"` // signed statements that were held against the log
@@ -69,14 +68,12 @@ type verification struct {
 	report Report
 	signed []tlog.Tree         // statements to hold against the log, by rising size
 	roots  map[int64]tlog.Hash // recomputed, for the sizes in signed
+	pruned prunings
+	doubt  *Problem // with them, unless an event explains it
+	plans  plans
 	stack  []subtree
 	since  time.Time // of the first event that no checkpoint covers
 	last   time.Time // of the last event
-}
-
-type subtree struct {
-	level int
-	hash  tlog.Hash
 }
 
 func (v *verification) run(ctx context.Context, sealer *issuer.Sealer) error {
@@ -84,11 +81,18 @@ func (v *verification) run(ctx context.Context, sealer *issuer.Sealer) error {
 	if err != nil || v.report.Problem != nil {
 		return err
 	}
-	if err := v.collect(ctx, verifier); err != nil || v.report.Problem != nil {
-		return err
+	for _, step := range []func() error{
+		func() error { return v.collect(ctx, verifier) },
+		func() error { return v.loadPrunings(ctx, verifier) },
+		func() error { return v.loadPlans(ctx) },
+		func() error { return v.recompute(ctx) },
+	} {
+		if err := step(); err != nil || v.report.Problem != nil {
+			return err
+		}
 	}
-	if err := v.recompute(ctx); err != nil || v.report.Problem != nil {
-		return err
+	if v.report.Problem = v.doubt; v.doubt != nil {
+		return nil
 	}
 	if v.judge(); v.report.Problem != nil {
 		return nil
@@ -121,10 +125,23 @@ func (v *verification) verifier(ctx context.Context, sealer *issuer.Sealer) (not
 	return key.verifier, nil
 }
 
+// strict reports whether the note's signatures are base64 in its one canonical
+// form: note.Open also takes others, and two notes would say the same.
+func strict(signed []byte) bool {
+	_, signatures, _ := bytes.Cut(signed, []byte("\n\n"))
+	for line := range bytes.Lines(signatures) {
+		encoded := bytes.TrimSuffix(line[bytes.LastIndexByte(line, ' ')+1:], []byte("\n"))
+		if _, err := base64.StdEncoding.Strict().DecodeString(string(encoded)); err != nil || len(encoded)+1 > len(line) {
+			return false
+		}
+	}
+	return true
+}
+
 // collect opens every signed statement: those in the store, by rising size,
 // and those kept elsewhere.
 func (v *verification) collect(ctx context.Context, verifier note.Verifier) error {
-	size := int64(0)
+	size := int64(math.MinInt64)
 	for {
 		kept, err := v.tx.Tree.Checkpoints(ctx, size, verifyBatch)
 		if err != nil {
@@ -132,8 +149,8 @@ func (v *verification) collect(ctx context.Context, verifier note.Verifier) erro
 		}
 		for _, c := range kept {
 			tree, err := ParseCheckpoint(c.Note, verifier)
-			if err != nil || tree.N != c.Size {
-				v.fail(size, "", fmt.Sprintf("the stored checkpoint of %d events has no valid signature", c.Size))
+			if err != nil || tree.N != c.Size || !strict(c.Note) {
+				v.fail(max(size, 0), "", fmt.Sprintf("the stored checkpoint of %d events has no valid signature", c.Size))
 				return nil //nolint:nilerr // the problem says it
 			}
 			v.signed, size = append(v.signed, tree), c.Size
@@ -153,130 +170,6 @@ func (v *verification) collect(ctx context.Context, verifier note.Verifier) erro
 	for _, tree := range v.signed {
 		v.roots[tree.N] = tlog.Hash{}
 		v.report.Signed = max(v.report.Signed, tree.N)
-	}
-	return nil
-}
-
-// recompute reads all events in order and rebuilds the tree beside the stored one.
-func (v *verification) recompute(ctx context.Context) error {
-	for {
-		rows, err := v.tx.Events.Range(ctx, store.AnyOrganization, v.report.Events, verifyBatch)
-		if err != nil {
-			return fmt.Errorf("events: %w", err)
-		}
-		if len(rows) == 0 {
-			return v.size(ctx)
-		}
-		if err := v.batch(ctx, rows); err != nil || v.report.Problem != nil {
-			return err
-		}
-		if v.opts.Progress != nil {
-			v.opts.Progress(v.report.Events)
-		}
-	}
-}
-
-func (v *verification) batch(ctx context.Context, rows []store.EventRow) error {
-	first := tlog.StoredHashCount(v.report.Events)
-	var made []tlog.Hash
-	var owner []int // made[i] belongs to rows[owner[i]]
-	for i, row := range rows {
-		if row.Sequence != v.report.Events {
-			v.fail(v.report.Events, "", fmt.Sprintf("event %d is missing: the next one stored is %d", v.report.Events, row.Sequence))
-			return nil
-		}
-		if what := columnsDiffer(row); what != "" {
-			v.fail(row.Sequence, row.ID, what)
-			return nil
-		}
-		if v.last = row.Timestamp; row.Sequence == v.report.Signed {
-			v.since = row.Timestamp
-		}
-		hashes := v.push(tlog.RecordHash(row.Body))
-		for range hashes {
-			owner = append(owner, i)
-		}
-		made = append(made, hashes...)
-	}
-	indexes := make([]int64, len(made))
-	for i := range indexes {
-		indexes[i] = first + int64(i)
-	}
-	kept, err := v.tx.Tree.Hashes(ctx, indexes)
-	if errors.Is(err, idp.ErrNotFound) {
-		return v.firstMissingHash(ctx, rows, indexes, owner)
-	}
-	if err != nil {
-		return fmt.Errorf("tree: %w", err)
-	}
-	for i := range made {
-		if kept[i] != made[i] {
-			row := rows[owner[i]]
-			v.fail(row.Sequence, row.ID, "the event or its hash was changed: they do not match")
-			return nil
-		}
-	}
-	return nil
-}
-
-func (v *verification) firstMissingHash(ctx context.Context, rows []store.EventRow, indexes []int64, owner []int) error {
-	for i, index := range indexes {
-		_, err := v.tx.Tree.Hashes(ctx, []int64{index})
-		if errors.Is(err, idp.ErrNotFound) {
-			row := rows[owner[i]]
-			v.fail(row.Sequence, row.ID, "a hash of the tree is missing at this event")
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("tree: %w", err)
-		}
-	}
-	return fmt.Errorf("tree: %w", idp.ErrNotFound)
-}
-
-// push appends a leaf to the recomputed tree and returns the hashes that are
-// stored for it: its own and those of the subtrees it completes (RFC 6962
-// section 2.1). It is written apart from the writer's code on purpose.
-func (v *verification) push(leaf tlog.Hash) []tlog.Hash {
-	hashes := []tlog.Hash{leaf}
-	top := subtree{0, leaf}
-	for n := len(v.stack); n > 0 && v.stack[n-1].level == top.level; n-- {
-		top = subtree{top.level + 1, tlog.NodeHash(v.stack[n-1].hash, top.hash)}
-		v.stack = v.stack[:n-1]
-		hashes = append(hashes, top.hash)
-	}
-	v.stack = append(v.stack, top)
-	v.report.Events++
-	if _, wanted := v.roots[v.report.Events]; wanted {
-		v.roots[v.report.Events] = v.root()
-	}
-	return hashes
-}
-
-func (v *verification) root() tlog.Hash {
-	if len(v.stack) == 0 {
-		return tlog.Hash{}
-	}
-	last := len(v.stack) - 1
-	hash := v.stack[last].hash
-	for i := last - 1; i >= 0; i-- {
-		hash = tlog.NodeHash(v.stack[i].hash, hash)
-	}
-	return hash
-}
-
-// size holds the number of events against the tree's own account.
-func (v *verification) size(ctx context.Context) error {
-	v.report.Root = v.root()
-	size, err := v.tx.Tree.Size(ctx)
-	if err != nil {
-		return fmt.Errorf("tree size: %w", err)
-	}
-	if size != v.report.Events {
-		v.fail(v.report.Events, "", fmt.Sprintf("%d events are stored, the tree says %d: the tail was cut or added to", v.report.Events, size))
-	}
-	if bits.OnesCount64(uint64(v.report.Events)) != len(v.stack) {
-		return fmt.Errorf("verification itself is wrong: %d subtrees for %d events", len(v.stack), v.report.Events)
 	}
 	return nil
 }
@@ -307,37 +200,4 @@ func (v *verification) judge() {
 
 func (v *verification) fail(sequence int64, eventID, what string) {
 	v.report.Problem = &Problem{Sequence: sequence, EventID: eventID, What: what}
-}
-
-// columnsDiffer holds the columns that queries filter on against the signed bytes.
-func columnsDiffer(row store.EventRow) string {
-	var e struct {
-		Action         string `json:"action"`
-		AgentID        string `json:"agentId"`
-		EventID        string `json:"eventId"`
-		OrganizationID string `json:"organizationId"`
-		Outcome        string `json:"outcome"`
-		Sequence       int64  `json:"sequence"`
-		Timestamp      string `json:"timestamp"`
-	}
-	decoder := json.NewDecoder(bytes.NewReader(row.Body))
-	if err := decoder.Decode(&e); err != nil {
-		return "the event's bytes are not JSON: " + err.Error()
-	}
-	for _, column := range []struct{ name, stored, signed string }{
-		{"action", string(row.Action), e.Action},
-		{"agentId", row.AgentID, e.AgentID},
-		{"eventId", row.ID, e.EventID},
-		{"organizationId", row.OrganizationID, e.OrganizationID},
-		{"outcome", string(row.Outcome), e.Outcome},
-		{"timestamp", row.Timestamp.UTC().Format(idp.TimeLayout), e.Timestamp},
-	} {
-		if column.stored != column.signed {
-			return fmt.Sprintf("the column %s says %q, the event %q", column.name, column.stored, column.signed)
-		}
-	}
-	if e.Sequence != row.Sequence {
-		return fmt.Sprintf("the column sequence says %d, the event %d", row.Sequence, e.Sequence)
-	}
-	return ""
 }

@@ -14,20 +14,25 @@ import (
 )
 
 func (p program) audit() *cobra.Command {
-	return command.Group("audit", "The audit log", p.auditVerify())
+	return command.Group("audit", "The audit log", p.auditVerify(), p.auditExport())
 }
 
 var errInvalidLog = errors.New("the audit log is NOT valid")
 
 func (p program) auditVerify() *cobra.Command {
 	var files []string
+	var export, key string
 	cmd := offline(p.settings.Command("verify", "Recompute the audit log and hold it against what was signed", `Verify recomputes the whole Merkle tree from the events and compares it with the stored tree, with
 every signed checkpoint in the store, with the copy in the data folder and with the
 checkpoints given. It names the first bad event. Exit status 0: valid, 1: not valid.
 
 The checkpoint copy in the data folder belongs to the same machine. Give one that was
 kept elsewhere (GET /api/v1/audit/checkpoint) to be sure of a log that was cut or
-rewritten together with everything beside it.`,
+rewritten together with everything beside it.
+
+With --export it verifies an NDJSON export instead, anywhere: without the store, the
+settings or the master key. --key is the log's verifier key, as verify prints it and
+GET /api/v1/keys shows it, or a file that holds it.`,
 		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			checkpoints, err := readCheckpoints(cfg, files)
 			if err != nil {
@@ -48,19 +53,30 @@ rewritten together with everything beside it.`,
 			}
 			return p.printReport(report)
 		}))
+	ofStore := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case (export == "") != (key == ""):
+			return fmt.Errorf("%w: --export and --key belong together", command.ErrUsage)
+		case export == "":
+			return ofStore(cmd, args)
+		case cmd.Flags().Changed("offline"):
+			return fmt.Errorf("%w: --export needs no store: leave out --offline", command.ErrUsage)
+		default:
+			return p.verifyExport(export, key, files)
+		}
+	}
+	cmd.Flags().StringVar(&export, "export", "", "NDJSON export to verify, instead of the log in the store")
+	cmd.Flags().StringVar(&key, "key", "", "verifier key for --export, or a file that holds it")
 	cmd.Flags().StringArrayVar(&files, "checkpoint", nil, "file with a signed checkpoint kept elsewhere; may be repeated")
 	return cmd
 }
 
 // readCheckpoints reads the files given and, if there is one, the copy in the data folder.
 func readCheckpoints(cfg app.Config, files []string) ([][]byte, error) {
-	var checkpoints [][]byte
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("checkpoint: %w", err)
-		}
-		checkpoints = append(checkpoints, content)
+	checkpoints, err := readFiles(files)
+	if err != nil {
+		return nil, err
 	}
 	content, err := os.ReadFile(cfg.CheckpointPath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,6 +88,18 @@ func readCheckpoints(cfg app.Config, files []string) ([][]byte, error) {
 	return append(checkpoints, content), nil
 }
 
+func readFiles(files []string) ([][]byte, error) {
+	var contents [][]byte
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
+		}
+		contents = append(contents, content)
+	}
+	return contents, nil
+}
+
 func (p program) printReport(r auditlog.Report) error {
 	if r.Problem != nil {
 		where := fmt.Sprintf("event %d", r.Problem.Sequence)
@@ -81,6 +109,6 @@ func (p program) printReport(r auditlog.Report) error {
 		fmt.Fprintf(p.Stdout, "NOT VALID at %s: %s\n", where, r.Problem.What)
 		return errInvalidLog
 	}
-	_, err := fmt.Fprintf(p.Stdout, "valid: %d events, root %s\n%d signed checkpoints agree, the last one covers %d events\nverifier key: %s\n", r.Events, r.Root, r.Checkpoints, r.Signed, r.VerifierKey)
+	_, err := fmt.Fprintf(p.Stdout, "valid: %d events, %d of them pruned by retention, root %s\n%d signed checkpoints agree, the last one covers %d events\nverifier key: %s\n", r.Events, r.Pruned, r.Root, r.Checkpoints, r.Signed, r.VerifierKey)
 	return err
 }

@@ -31,7 +31,7 @@ Settings come from flags, the environment (AGENTIDP_DATA_DIR is --data-dir), a Y
 file (--config) and defaults, in this order. Without any of them
 "agentidp serve" runs on loopback and keeps its data in ./data.`,
 	}
-	root.AddCommand(p.serve(), p.checkConfig(), p.keys(), p.audit(), p.bootstrap(), p.migrate(), p.credentials(app.ImportCredentials))
+	root.AddCommand(p.serve(), p.checkConfig(), p.keys(), p.audit(), p.bootstrap(), p.migrate(), p.backup(), p.restore(), p.migrateData(), p.credentials(app.ImportCredentials))
 	return command.Run(ctx, process, root)
 }
 

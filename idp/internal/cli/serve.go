@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"runtime"
+	"runtime/debug"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
@@ -20,6 +23,10 @@ policy that does not compile or fails its own tests is refused and the old one s
 				return err
 			}
 			defer command.OnHangup(cmd.Context(), a.Reload)()
+			// Opening took several times the memory that serving does. The second
+			// collection frees what pools kept at the first, and gives it all back.
+			runtime.GC()
+			debug.FreeOSMemory()
 			return a.Run(cmd.Context())
 		})
 }

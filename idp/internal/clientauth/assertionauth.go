@@ -16,13 +16,17 @@ import (
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
+// KeyAddress is where the keys of an organization's agent are published.
+type KeyAddress struct{ OrganizationID, URI string }
+
 // KeySource has the keys behind agents' jwksUri. It is safe for concurrent use.
 type KeySource interface {
-	// Keys returns the key set at uri. holds says whether a set has the key that
-	// is looked for: when the set at hand has not, a newer one may be fetched,
-	// and what is returned may still lack it. An error says that the keys cannot
-	// be known now, never that there is no such key.
-	Keys(ctx context.Context, uri string, holds func(*KeySet) bool) (*KeySet, error)
+	// Keys returns the key set at the address. holds says whether a set has the
+	// key that is looked for: when the set at hand has not, a newer one may be
+	// fetched, and what is returned may still lack it. An error says that the
+	// keys cannot be known now, never that there is no such key. No organization
+	// keeps another's from being fetched.
+	Keys(ctx context.Context, at KeyAddress, holds func(*KeySet) bool) (*KeySet, error)
 }
 
 const assertionQueue = 256 // who waits for a signature check, which takes a fraction of a millisecond
@@ -72,16 +76,12 @@ func (a *Authenticator) assert(ctx context.Context, t Attempt) (store.Gate, erro
 	if err != nil {
 		return store.Gate{}, err
 	}
-	key, reason, err := a.keyOf(ctx, &before, known, t.Assertion)
+	keys, reason, err := a.keysOf(ctx, &before, known, t.Assertion)
 	if err != nil {
 		return before, err
 	}
-	right, err := a.check(ctx, t, key)
-	if err != nil {
+	if reason, err = a.check(ctx, t, keys, reason); err != nil {
 		return store.Gate{}, err
-	}
-	if reason == "" && !right {
-		reason = ReasonAssertionSignature
 	}
 	if reason != "" {
 		return before, invalidClient(reason)
@@ -126,42 +126,52 @@ func (a *Assertion) wrong(audience string, now time.Time) (reason string) {
 	return ""
 }
 
-// keyOf finds the key that the assertion names among those of the client. With
-// a reason there is none, and a decoy is checked. An error is the key source's.
-func (a *Authenticator) keyOf(ctx context.Context, gate *store.Gate, known bool, t *Assertion) (key crypto.PublicKey, reason string, err error) {
-	if !known {
-		return nil, ReasonClientUnknown, nil
-	}
-	if gate.Credential.Method != idp.MethodPrivateKey {
-		return nil, ReasonMethodMismatch, nil
-	}
-	if reason := dead(gate, a.options.Now()); reason != "" {
-		return nil, reason, nil
-	}
-	set := &KeySet{}
+// keys is where an agent's key is looked for.
+type keys struct {
+	set      *KeySet // as fetched; nil: document has them
+	document []byte  // the agent's jwks; nil: it has none
+}
+
+// keysOf says where the client's key is to be found; with a reason nowhere, and
+// a decoy is checked. An error is the key source's. Nothing is parsed here: that
+// waits its turn.
+func (a *Authenticator) keysOf(ctx context.Context, gate *store.Gate, known bool, t *Assertion) (found keys, reason string, err error) {
 	switch {
-	case gate.Agent.JWKS != nil:
-		if set, err = ReadKeySet(gate.Agent.JWKS); err != nil {
-			return nil, "", fmt.Errorf("keys of agent %s: %w", gate.Agent.ID, err)
-		}
-	case gate.Agent.JWKSURI != "":
-		if set, err = a.fetchKeys(ctx, gate.Agent.JWKSURI, t); err != nil {
-			return nil, "", err
+	case !known:
+		return keys{}, ReasonClientUnknown, nil
+	case gate.Credential.Method != idp.MethodPrivateKey:
+		return keys{}, ReasonMethodMismatch, nil
+	case dead(gate, a.options.Now()) != "":
+		return keys{}, dead(gate, a.options.Now()), nil
+	case gate.Agent.JWKS == nil && gate.Agent.JWKSURI != "":
+		found.set, err = a.fetchKeys(ctx, KeyAddress{gate.Agent.OrganizationID, gate.Agent.JWKSURI}, t)
+		return found, "", err
+	}
+	return keys{document: gate.Agent.JWKS}, "", nil
+}
+
+// find returns the key that the assertion names; nil: there is none.
+func (k keys) find(t *Assertion) (crypto.PublicKey, error) {
+	set := k.set
+	if set == nil {
+		set = &KeySet{}
+		if k.document != nil {
+			var err error
+			if set, err = ReadKeySet(k.document); err != nil {
+				return nil, fmt.Errorf("stored keys: %w", err)
+			}
 		}
 	}
-	key, found := set.find(t.keyID, t.algorithm)
-	if !found {
-		return nil, ReasonAssertionKeyUnknown, nil
-	}
-	return key, "", nil
+	public, _ := set.find(t.keyID, t.algorithm)
+	return public, nil
 }
 
 var errNoKeySource = errors.New("no source of keys by address")
 
-func (a *Authenticator) fetchKeys(ctx context.Context, uri string, t *Assertion) (*KeySet, error) {
+func (a *Authenticator) fetchKeys(ctx context.Context, at KeyAddress, t *Assertion) (*KeySet, error) {
 	set, err := (*KeySet)(nil), errNoKeySource
 	if a.options.KeySource != nil {
-		set, err = a.options.KeySource.Keys(ctx, uri, func(s *KeySet) bool {
+		set, err = a.options.KeySource.Keys(ctx, at, func(s *KeySet) bool {
 			_, found := s.find(t.keyID, t.algorithm)
 			return found
 		})
@@ -173,18 +183,33 @@ func (a *Authenticator) fetchKeys(ctx context.Context, uri string, t *Assertion)
 	return set, nil
 }
 
-// check verifies the signature, in line with everybody else.
-func (a *Authenticator) check(ctx context.Context, t Attempt, key crypto.PublicKey) (bool, error) {
+// check finds the key and verifies the signature, in line with everybody else:
+// reading keys is work, too. It returns why the assertion is refused; with a
+// reason already it does the work of a check all the same.
+func (a *Authenticator) check(ctx context.Context, t Attempt, from keys, refused string) (reason string, err error) {
 	wait, cancel := context.WithTimeoutCause(ctx, a.options.MaxWait, errTooLong)
 	defer cancel()
 	if err := a.assertions.line.Enter(wait); err != nil {
-		return false, busy("authentication_busy", err)
+		return "", busy("authentication_busy", err)
 	}
 	defer a.assertions.line.Leave()
 	if t.Gone != nil && t.Gone() {
-		return false, busy("caller_gone", errGone)
+		return "", busy("caller_gone", errGone)
 	}
-	return a.assertions.decoys.verify(t.Assertion, key), nil
+	var key crypto.PublicKey
+	if refused == "" {
+		if key, err = from.find(t.Assertion); err != nil {
+			return "", err
+		}
+		if key == nil {
+			refused = ReasonAssertionKeyUnknown
+		}
+	}
+	right := a.assertions.decoys.verify(t.Assertion, key)
+	if refused == "" && !right {
+		refused = ReasonAssertionSignature
+	}
+	return refused, nil
 }
 
 // Spend uses the assertion up in the transaction that grants something for it:
@@ -205,7 +230,7 @@ func ErrReplayed() error { return invalidClient(ReasonAssertionReplayed) }
 // Prune forgets used assertions that have expired an hour ago: our clock may be
 // ahead of the replica's that would accept them. Call it now and then.
 func (a *Authenticator) Prune(ctx context.Context) error {
-	return a.options.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return store.PruneAll(ctx, a.options.DB, func(ctx context.Context, tx *store.Tx) (bool, error) {
 		return tx.Assertions.Prune(ctx, a.options.Now().Add(-time.Hour))
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -48,8 +49,8 @@ func TestAssertionKeys(t *testing.T) {
 // source is a KeySource that is one function.
 type source func(uri string, holds func(*clientauth.KeySet) bool) (*clientauth.KeySet, error)
 
-func (s source) Keys(_ context.Context, uri string, holds func(*clientauth.KeySet) bool) (*clientauth.KeySet, error) {
-	return s(uri, holds)
+func (s source) Keys(_ context.Context, at clientauth.KeyAddress, holds func(*clientauth.KeySet) bool) (*clientauth.KeySet, error) {
+	return s(at.URI, holds)
 }
 
 func TestAssertionKeysByAddress(t *testing.T) {
@@ -93,6 +94,18 @@ func TestAssertionKeysByAddress(t *testing.T) {
 		return set, nil
 	}
 	w.refuses(clientauth.ReasonAgentDecommissioned, w.draft().sign())
+}
+
+// Reading an agent's keys is work like checking its signature: it waits its turn.
+func TestKeysAreReadInLine(t *testing.T) {
+	w := newKeyedWorld(t, func(o *clientauth.Options) { o.MaxWait = 20 * time.Millisecond })
+	w.setKeys(json.RawMessage(`{"keys":0}`), "")
+	release := w.auth.HoldChecks()
+	_, err := w.present(w.draft().sign())
+	require.True(t, apierr.Is(err, apierr.Overloaded), "nobody looked at the keys: %v", err)
+	release()
+	_, err = w.present(w.draft().sign())
+	require.ErrorContains(t, err, "stored keys")
 }
 
 func TestNoKeySourceIsUnavailable(t *testing.T) {

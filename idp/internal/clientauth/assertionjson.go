@@ -1,59 +1,20 @@
 package clientauth
 
 import (
-	"bytes"
 	"encoding/json"
-	"unicode/utf8"
-)
 
-// maxNesting is how deep objects and arrays of an assertion or a key set may nest.
-const maxNesting = 8
+	"github.com/sentryagent/agentidp/shared/token"
+)
 
 // object is the members of a JSON object by their exact names, as they stand.
 type object map[string]json.RawMessage
 
-// members reads one JSON object that all readers agree on: valid UTF-8, no
-// member twice at any depth, nothing after it.
+// members reads one JSON object that all readers agree on, as tokens are read:
+// no member twice at any depth, nothing after it.
 func members(data []byte) (object, bool) {
-	if !utf8.Valid(data) || !distinct(json.NewDecoder(bytes.NewReader(data)), maxNesting) {
-		return nil, false
-	}
-	var o object
-	err := json.Unmarshal(data, &o)
-	return o, err == nil && o != nil
-}
-
-// distinct passes over one value and reports whether every object in it names
-// each member once.
-func distinct(d *json.Decoder, depth int) bool {
-	d.UseNumber()
-	first, err := d.Token()
-	if err != nil {
-		return false
-	}
-	opened, nests := first.(json.Delim)
-	if !nests {
-		return true
-	}
-	if depth == 0 {
-		return false
-	}
-	names := map[string]bool{}
-	for d.More() {
-		if opened == '{' {
-			token, err := d.Token()
-			name, isText := token.(string)
-			if err != nil || !isText || names[name] {
-				return false
-			}
-			names[name] = true
-		}
-		if !distinct(d, depth-1) {
-			return false
-		}
-	}
-	_, err = d.Token()
-	return err == nil
+	o := object{}
+	err := token.ReadObject(data, func(name, value []byte) { o[string(name)] = value })
+	return o, err == nil
 }
 
 func (o object) has(name string) bool { _, present := o[name]; return present }

@@ -57,10 +57,25 @@ func (s *KeySet) find(keyID, algorithm string) (crypto.PublicKey, bool) {
 	return found, found != nil
 }
 
+// Size is about how many bytes the set takes in memory.
+func (s *KeySet) Size() int {
+	size := keyBytes
+	for i := range s.keys {
+		size += keyBytes + len(s.keys[i].id)
+		if public, isRSA := s.keys[i].public.(*rsa.PublicKey); isRSA {
+			size += public.Size()
+		}
+	}
+	return size
+}
+
+const keyBytes = 256 // of a key beside its kid and modulus, and of a set beside its keys; about
+
 // ReadKeySet reads a JWK Set (RFC 7517 section 5) and leaves out what is not
 // fit to verify assertions: other types, weak keys, private keys, keys for
-// something else. Of several keys with one kid the first counts. It fails when
-// the document is not strict JSON, or nothing usable is in it.
+// something else. Of several keys with one kid the first counts. A set of none
+// is one, too: of an agent that has no keys any more. It fails when the document
+// is not strict JSON, or no JWK Set.
 func ReadKeySet(document []byte) (*KeySet, error) {
 	elements, err := keysOf(document)
 	if err != nil {
@@ -68,14 +83,14 @@ func ReadKeySet(document []byte) (*KeySet, error) {
 	}
 	set, names := &KeySet{}, map[string]bool{}
 	for _, element := range elements {
+		if len(set.keys) == MaxKeys {
+			break
+		}
 		k, _, reason := readKey(element)
-		if reason == "" && !names[k.id] && len(set.keys) < MaxKeys {
+		if reason == "" && !names[k.id] {
 			set.keys = append(set.keys, k)
 		}
 		names[k.id] = true
-	}
-	if len(set.keys) == 0 {
-		return nil, fmt.Errorf("key set: none of its %d keys is usable", len(elements))
 	}
 	return set, nil
 }

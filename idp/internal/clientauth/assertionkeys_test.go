@@ -75,15 +75,16 @@ func TestKeysThatAreRefused(t *testing.T) {
 			set, err := clientauth.ReadKeySet(document)
 			require.NoError(t, err, "what was fetched is used as far as it is fit")
 			require.Equal(t, 1, set.Len())
-			_, err = clientauth.ReadKeySet(must(json.Marshal(map[string]any{"keys": []any{key}})))
-			require.Error(t, err)
+			set, err = clientauth.ReadKeySet(must(json.Marshal(map[string]any{"keys": []any{key}})))
+			require.NoError(t, err)
+			require.Zero(t, set.Len())
 		})
 	}
 }
 
 func TestDocumentsThatAreNoKeySet(t *testing.T) {
 	for _, document := range []string{
-		"", "null", "[]", "{}", `{"keys":null}`, `{"keys":{}}`, `{"keys":[]}`, `{"Keys":[` + rfcEC + `]}`, `{"keys":[` + rfcEC + `]} x`,
+		"", "null", "[]", "{}", `{"keys":null}`, `{"keys":{}}`, `{"Keys":[` + rfcEC + `]}`, `{"keys":[` + rfcEC + `]} x`,
 		`{"keys":[` + rfcEC + `],"keys":[]}`, `{"keys":[` + strings.Replace(rfcEC, "{", `{"kty":"EC",`, 1) + `]}`, "{\"keys\":[" + rfcEC + "],\"\xff\":1}",
 	} {
 		_, err := clientauth.ReadKeySet([]byte(document))
@@ -97,6 +98,22 @@ func TestDocumentsThatAreNoKeySet(t *testing.T) {
 	require.Contains(t, rules[0].Text, "16384 bytes")
 }
 
+// An agent that publishes no key has none: its set replaces what it published before.
+func TestEmptyKeySet(t *testing.T) {
+	set, err := clientauth.ReadKeySet([]byte(`{"keys":[]}`))
+	require.NoError(t, err)
+	require.Zero(t, set.Len())
+	_, rules := clientauth.CanonicalKeys(json.RawMessage(`{"keys":[]}`))
+	require.Equal(t, "jwks", rules[0].Field, "what is set has a key")
+}
+
+func TestKeySetSize(t *testing.T) {
+	one, err := clientauth.ReadKeySet(jwksOf(jwkOf(rsaKey().Public(), map[string]any{"kid": strings.Repeat("k", 128)})))
+	require.NoError(t, err)
+	require.Greater(t, one.Size(), 2048/8+128)
+	require.Greater(t, one.Size(), (&clientauth.KeySet{}).Size())
+}
+
 // A key never takes over a name: not in what is set, nor in what is fetched.
 func TestKeysWithOneName(t *testing.T) {
 	first, second := jwkOf(ecKey().Public(), map[string]any{"kid": "k"}), jwkOf(rsaKey().Public(), map[string]any{"kid": "k"})
@@ -105,10 +122,11 @@ func TestKeysWithOneName(t *testing.T) {
 	set, err := clientauth.ReadKeySet(jwksOf(first, second))
 	require.NoError(t, err)
 	require.Equal(t, 1, set.Len())
-	_, err = clientauth.ReadKeySet(jwksOf(jwkOf(ecKey().Public(), map[string]any{"kid": "k", "use": "enc"}), second))
-	require.Error(t, err, "not even when the first is unfit")
-	_, err = clientauth.ReadKeySet(jwksOf(jwkOf(ecKey().Public(), map[string]any{"kid": "k", "d": "AAAA"}), second))
-	require.Error(t, err)
+	for _, unfit := range []map[string]any{{"kid": "k", "use": "enc"}, {"kid": "k", "d": "AAAA"}} {
+		set, err = clientauth.ReadKeySet(jwksOf(jwkOf(ecKey().Public(), unfit), second))
+		require.NoError(t, err)
+		require.Zero(t, set.Len(), "not even when the first is unfit")
+	}
 
 	thumbprint := jwkOf(ecKey().Public(), nil)
 	_, rules = clientauth.CanonicalKeys(jwksOf(thumbprint, thumbprint))

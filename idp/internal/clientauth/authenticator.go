@@ -156,8 +156,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate
 		if a.remembers(&gate, known, t.Secret) {
 			return gate, nil
 		}
-		var proven idp.SecretHash
-		if proven, err = a.prove(ctx, t, &gate, known); err != nil {
+		var found finding
+		if found, err = a.prove(ctx, t, &gate, known); err != nil {
 			break
 		}
 		// Waiting and hashing took their time. Only what is so now counts.
@@ -165,8 +165,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate
 		if gate, known, err = a.read(ctx, t.ClientID); err != nil {
 			break
 		}
-		if again || !rehashed(&before, &gate.Credential, proven) {
-			return gate, a.judge(&gate, known, proven, t.Secret)
+		if again || !rehashed(&before, &gate.Credential, found.proven) {
+			return gate, a.judge(&gate, known, found, t.Secret)
 		}
 	}
 	return store.Gate{}, err
@@ -207,75 +207,6 @@ func (a *Authenticator) read(ctx context.Context, clientID string) (gate store.G
 			WithReason("store_unavailable").WithRetryAfter(time.Second).WithCause(err)
 	}
 	return gate, true, nil
-}
-
-// candidates are the hashes to try: none of an unknown client or one without a
-// secret, else one, but for the one rotation in 256 whose two secrets have the
-// same mark.
-func (a *Authenticator) candidates(c *idp.Credential, secret string) []idp.SecretHash {
-	if c.Secret.Zero() {
-		return nil
-	}
-	previous := c.OverlapSecret(a.options.Now())
-	switch {
-	case previous.Zero() || !a.schemes.candidate(previous, secret):
-		return []idp.SecretHash{c.Secret}
-	case !a.schemes.candidate(c.Secret, secret):
-		return []idp.SecretHash{previous}
-	default:
-		return []idp.SecretHash{c.Secret, previous}
-	}
-}
-
-// prove returns the first of the hashes that is of the secret, or none. What is
-// refused all the same, because no hash is or the credential is dead, costs
-// what every refusal costs.
-func (a *Authenticator) prove(ctx context.Context, t Attempt, gate *store.Gate, known bool) (proven idp.SecretHash, err error) {
-	credentialID, hashes := gate.Credential.ID, a.candidates(&gate.Credential, t.Secret)
-	at := &standing{a: a, gone: t.Gone}
-	defer at.leave()
-	tried := 0
-	for ; tried < len(hashes) && proven.Zero(); tried++ {
-		right, err := at.verify(ctx, credentialID, hashes[tried], t.Secret)
-		if err != nil {
-			return idp.SecretHash{}, a.undecided(ctx, err)
-		}
-		if right {
-			proven = hashes[tried]
-		}
-	}
-	if known && !proven.Zero() && dead(gate, a.options.Now()) == "" {
-		return proven, nil
-	}
-	for _, decoy := range a.schemes.decoys(hashes[:tried]) {
-		if _, err := at.verify(ctx, credentialID, decoy, t.Secret); err != nil {
-			return idp.SecretHash{}, a.undecided(ctx, err)
-		}
-	}
-	return proven, nil
-}
-
-// judge decides on what was proven, secret first: a status is told to nobody who has not the secret.
-func (a *Authenticator) judge(gate *store.Gate, known bool, proven idp.SecretHash, secret string) error {
-	if !known {
-		return invalidClient(ReasonClientUnknown)
-	}
-	now, place := a.options.Now(), slotCurrent
-	switch {
-	case proven.Zero():
-		return invalidClient(ReasonSecretWrong)
-	case proven == gate.Credential.Secret:
-	case proven == gate.Credential.OverlapSecret(now):
-		place = slotPrevious
-	default: // rotated away meanwhile
-		return invalidClient(ReasonSecretWrong)
-	}
-	if reason := dead(gate, now); reason != "" {
-		return invalidClient(reason)
-	}
-	a.proofs.remember(&gate.Credential, place, secret)
-	a.renew(&gate.Credential, place, secret)
-	return nil
 }
 
 // dead says why the credential is no longer good; "" when it is.

@@ -23,10 +23,11 @@ const (
 	DefaultBcryptCost = bcrypt.DefaultCost
 )
 
-// The costs of hashes that may be imported.
+// The costs of hashes that may be imported. The dearest hash sets the price of
+// every refusal, which strangers can order: at 12 it is four times the default's.
 const (
 	MinImportCost = bcrypt.MinCost
-	MaxImportCost = 15
+	MaxImportCost = 12
 )
 
 // Bcrypt keeps secrets as bcrypt hashes. The encoded form is the modular crypt
@@ -35,7 +36,7 @@ const (
 type Bcrypt struct {
 	cost int
 	// ceiling is the highest cost that a refusal is known to need: of new hashes,
-	// or of a dearer row that was met since.
+	// or of a dearer row that was met since, up to MaxImportCost.
 	ceiling atomic.Int32
 }
 
@@ -80,8 +81,11 @@ func ImportBcrypt(crypt string) (idp.SecretHash, error) {
 		return idp.SecretHash{}, errors.New("must be a bcrypt hash: $2a$, $2b$ or $2y$, two digits of cost, $ and 53 characters")
 	}
 	cost, err := bcrypt.Cost([]byte(crypt))
-	if err != nil || cost < MinImportCost || cost > MaxImportCost {
+	if err != nil || cost < MinImportCost {
 		return idp.SecretHash{}, fmt.Errorf("must be a bcrypt hash with a cost of %d to %d", MinImportCost, MaxImportCost)
+	}
+	if cost > MaxImportCost {
+		return idp.SecretHash{}, fmt.Errorf("must have a bcrypt cost of %d at most, has %d: every refused request would cost as much; give the client a new secret instead", MaxImportCost, cost)
 	}
 	return idp.SecretHash{Scheme: SchemeBcrypt, Encoded: crypt}, nil
 }
@@ -143,7 +147,9 @@ func (b *Bcrypt) Current(hash idp.SecretHash) bool {
 // doubles the work; a dearer one raises the ceiling for as long as the process
 // lives. So what a stranger could time is one attempt at a row dearer than
 // every row met since the start and than new ones. Who imports dearer hashes
-// sets the cost of new ones as high, and there is none.
+// sets the cost of new ones as high, and there is none. Past MaxImportCost no row
+// raises it: one that was made here when new hashes cost more is dearer than
+// a refusal until its secret is used, and nobody else pays for it.
 func (b *Bcrypt) Decoys(tried ...idp.SecretHash) []idp.SecretHash {
 	spent, dearest := uint64(0), int32(0)
 	for _, hash := range tried {
@@ -152,8 +158,8 @@ func (b *Bcrypt) Decoys(tried ...idp.SecretHash) []idp.SecretHash {
 			dearest = max(dearest, int32(cost))
 		}
 	}
-	ceiling := b.ceiling.Load()
-	for dearest > ceiling && !b.ceiling.CompareAndSwap(ceiling, dearest) {
+	ceiling, raised := b.ceiling.Load(), min(dearest, MaxImportCost)
+	for raised > ceiling && !b.ceiling.CompareAndSwap(ceiling, raised) {
 		ceiling = b.ceiling.Load()
 	}
 	whole := uint64(1) << max(ceiling, dearest)

@@ -97,6 +97,12 @@ func TestBcryptRefusalsCostTheSame(t *testing.T) {
 	require.Empty(t, hasher.Decoys(row(12)), "a dearer row")
 	require.Equal(t, []int{12}, costs(hasher.Decoys()), "raises what a stranger pays from then on")
 	require.Equal(t, []int{10, 11}, costs(hasher.Decoys(row(10))))
+
+	require.Empty(t, hasher.Decoys(row(15)), "one that may not be imported")
+	require.Equal(t, []int{12}, costs(hasher.Decoys()), "is nobody else's price")
+	dear, err := clientauth.NewBcrypt(14)
+	require.NoError(t, err)
+	require.Equal(t, []int{14}, costs(dear.Decoys()), "but what is configured is")
 }
 
 func TestImportBcrypt(t *testing.T) {
@@ -117,6 +123,10 @@ func TestImportBcrypt(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, right)
 	}
+	_, err = clientauth.ImportBcrypt("$2a$12" + string(hashed[6:]))
+	require.NoError(t, err)
+	_, err = clientauth.ImportBcrypt("$2a$13" + string(hashed[6:]))
+	require.ErrorContains(t, err, "12 at most, has 13")
 	same, err := bcrypt.GenerateFromPassword([]byte("s"), 10)
 	require.NoError(t, err)
 	hash, err := clientauth.ImportBcrypt(string(same))

@@ -23,6 +23,7 @@ var (
 type meters struct {
 	hits, misses *metrics.Counter
 	refused      *metrics.Counter
+	lost         *metrics.Counter
 	durations    *metrics.PrometheusHistogram
 }
 
@@ -32,6 +33,7 @@ func newMeters(set *metrics.Set, line *turnstile.Turnstile) meters {
 		hits:      set.NewCounter("agentidp_client_auth_cache_hits_total"),
 		misses:    set.NewCounter("agentidp_client_auth_cache_misses_total"),
 		refused:   set.NewCounter("agentidp_secret_hash_refused_total"),
+		lost:      set.NewCounter("agentidp_secrets_lost_total"),
 		durations: obs.Durations(set, "agentidp_secret_hash_seconds"),
 	}
 }
@@ -71,6 +73,14 @@ func (a *Authenticator) undecided(ctx context.Context, err error) error {
 		return apierr.New(apierr.Unavailable, "the client cannot be authenticated now").
 			WithReason("secret_undecided").WithRetryAfter(time.Second).WithCause(err)
 	}
+}
+
+// lost is the answer for a secret that nobody can prove any more, through no
+// fault of the client. Trying again does not help; a rotation does.
+func (a *Authenticator) lost() error {
+	a.meters.lost.Inc()
+	return apierr.New(apierr.Unavailable, "the client cannot be authenticated now").
+		WithReason("secret_lost").WithRetryAfter(time.Minute).WithCause(ErrLost)
 }
 
 // standing is where one attempt stands: in the line or outside, where it need not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,7 +18,8 @@ type Hasher interface {
 	// Hash makes a hash of a secret of 1 to MaxSecret bytes without NUL, for that credential.
 	Hash(ctx context.Context, credentialID, secret string) (idp.SecretHash, error)
 	// Verify reports whether hash was made of secret for that credential. An
-	// error says that it cannot tell, never that the secret is wrong.
+	// error says that it cannot tell, never that the secret is wrong; ErrLost,
+	// that what the hash refers to is not there.
 	Verify(ctx context.Context, credentialID string, hash idp.SecretHash, secret string) (bool, error)
 	// Candidate reports, cheaply, whether hash can be of secret: false is
 	// certain, true is a guess.
@@ -29,6 +31,10 @@ type Hasher interface {
 	// the hashes of this scheme in tried, to cost what every other refusal costs.
 	Decoys(tried ...idp.SecretHash) []idp.SecretHash
 }
+
+// ErrLost says that a hash refers to something that is kept elsewhere, and is not
+// there: destroyed with the credential, or lost.
+var ErrLost = errors.New("what a stored secret refers to is not there")
 
 // light is a Hasher that keeps no core busy: it need not stand in line.
 type light interface{ light() }

@@ -2,6 +2,7 @@ package clientauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sentryagent/agentidp/idp"
@@ -46,7 +47,11 @@ func (v *Vault) Hash(ctx context.Context, credentialID, secret string) (idp.Secr
 
 // Verify implements Hasher. The encoded form names the credential.
 func (v *Vault) Verify(ctx context.Context, _ string, hash idp.SecretHash, secret string) (bool, error) {
-	return v.secrets.Verify(ctx, hash.Encoded, secret)
+	right, err := v.secrets.Verify(ctx, hash.Encoded, secret)
+	if errors.Is(err, vault.ErrLost) {
+		return false, fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return right, err
 }
 
 // Candidate implements Hasher.

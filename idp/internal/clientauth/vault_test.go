@@ -1,6 +1,7 @@
 package clientauth_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,4 +73,87 @@ func TestVault(t *testing.T) {
 	kept, err = clientauth.NewVault(t.Context(), client.Secrets())
 	require.Error(t, err)
 	require.Len(t, kept.Decoys(), 1, "good as well")
+}
+
+// What Vault has lost is Vault's loss: 503. What was rotated or revoked on
+// purpose, or is wrong for certain, is 401 as ever.
+func TestVaultThatLostADigest(t *testing.T) {
+	server := vaulttest.NewDouble(t)
+	mount := server.Mount(t)
+	client, err := vault.Open(t.Context(), vault.Options{Addr: server.Addr, Mount: mount, Token: server.Token})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	kept, err := clientauth.NewVault(t.Context(), client.Secrets())
+	require.NoError(t, err)
+	w := newWorld(t, func(o *clientauth.Options) { o.Hasher = kept })
+	hash := func(secret string) idp.SecretHash {
+		return must(kept.Hash(t.Context(), w.credential.ID, secret))
+	}
+	first := hash(right)
+	w.changeCredential(func(c *idp.Credential) { c.Secret = first })
+	unavailable := func(secret string) {
+		t.Helper()
+		_, err := w.try(w.credential.ClientID, secret)
+		require.True(t, apierr.Is(err, apierr.Unavailable), "%v", err)
+		require.Equal(t, "secret_lost", reasonOf(err))
+		require.ErrorIs(t, err, clientauth.ErrLost)
+	}
+	refused := func(reason, secret string) {
+		t.Helper()
+		_, err := w.try(w.credential.ClientID, secret)
+		require.True(t, apierr.Is(err, apierr.InvalidClient), "%v", err)
+		require.Equal(t, reason, reasonOf(err))
+	}
+	wrong := "aidp_sk_wrong"
+	for kept.Candidate(first, wrong) {
+		wrong += "x"
+	}
+
+	require.NoError(t, client.Secrets().Delete(t.Context(), first.Encoded))
+	unavailable(right)
+	refused(clientauth.ReasonSecretWrong, wrong)
+	require.EqualValues(t, 1, w.set.GetOrCreateCounter("agentidp_secrets_lost_total").Get())
+	w.changeCredential(func(c *idp.Credential) { c.ExpiresAt = w.now() })
+	refused(clientauth.ReasonSecretWrong, right)
+	w.changeCredential(func(c *idp.Credential) { c.ExpiresAt = time.Time{} })
+
+	// Rotated with overlap: the one before counts until it ends.
+	second := hash("aidp_sk_second")
+	w.changeCredential(func(c *idp.Credential) { c.Rotate(second, time.Hour, w.now()) })
+	_, err = w.try(w.credential.ClientID, "aidp_sk_second")
+	require.NoError(t, err)
+	if !kept.Candidate(second, right) {
+		unavailable(right)
+	}
+	w.forward(2 * time.Hour)
+	refused(clientauth.ReasonSecretWrong, right)
+
+	// Revoked: its entry goes, which is as it should be.
+	require.NoError(t, client.Secrets().DeleteCredential(t.Context(), w.credential.ID))
+	w.changeCredential(func(c *idp.Credential) { c.Status = idp.CredentialRevoked })
+	refused(clientauth.ReasonSecretWrong, "aidp_sk_second")
+	_, err = w.try(clientauth.NewClientID(), right)
+	require.Equal(t, clientauth.ReasonClientUnknown, reasonOf(err))
+}
+
+// losing is a hasher that finds nothing where its hashes refer to.
+type losing struct {
+	clientauth.Hasher
+	during func()
+}
+
+func (l losing) Verify(context.Context, string, idp.SecretHash, string) (bool, error) {
+	l.during()
+	return false, clientauth.ErrLost
+}
+
+// What a rotation took away while it was looked for is not lost.
+func TestRotatedWhileItWasLookedFor(t *testing.T) {
+	during := func() {}
+	w := newWorld(t, func(o *clientauth.Options) { o.Hasher = losing{o.Hasher, func() { during() }} })
+	_, err := w.try(w.credential.ClientID, right)
+	require.Equal(t, "secret_lost", reasonOf(err))
+	during = func() { w.rotate("aidp_sk_next", 0) }
+	_, err = w.try(w.credential.ClientID, right)
+	require.Equal(t, clientauth.ReasonSecretWrong, reasonOf(err))
 }

@@ -1,14 +1,11 @@
 package faults
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +20,7 @@ const insideNamespace = "AGENTIDP_FAULTS_NAMESPACE"
 
 // canMount reports whether a file system can be mounted here. If not, the test
 // runs in a process that can, in a namespace of its own.
-func canMount(t *testing.T) bool {
+func canMount(t *testing.T, fault string) bool {
 	t.Helper()
 	if os.Getuid() == 0 || os.Getenv(insideNamespace) != "" {
 		return true
@@ -32,6 +29,7 @@ func canMount(t *testing.T) bool {
 	again.Env = append(os.Environ(), insideNamespace+"=1")
 	again.Stdout, again.Stderr = os.Stdout, os.Stderr
 	require.NoError(t, again.Run())
+	lines[fault] = append(lines[fault], "printed by that process")
 	return false
 }
 
@@ -62,7 +60,7 @@ func fill(t *testing.T, path string) {
 // F7: the disk is full. Nothing is half done, and when there is space again the
 // IdP works on without a restart.
 func TestF7DiskFull(t *testing.T) {
-	if !canMount(t) {
+	if !canMount(t, "F7") {
 		return
 	}
 	disk := smallDisk(t, 16<<20)
@@ -113,13 +111,8 @@ func TestF8SyncFails(t *testing.T) {
 		tr.process.start()
 		load := tr.load()
 		tr.flowing(10)
-		failed := failSync(t, tr.process, n%8+1)
-		at := failed()
-		begun := time.Now()
-		require.Equal(t, 1, tr.process.wait(), "the process ends by itself")
-		load.stop()
-		late += tr.ledger.count(func(d *deed) bool { return d.told == yes && d.sent.After(at) && d.sent.Before(begun) })
-		tr.restart(begun)
+		late += tr.endsBy(load, "fsync,fdatasync:error=EIO:when="+itoa(n%8+1))
+		tr.restart(time.Now())
 		load = tr.load()
 		tr.flowing(10)
 		load.stop()
@@ -127,43 +120,66 @@ func TestF8SyncFails(t *testing.T) {
 		tr.figures.runs++
 	}
 	figures := tr.verdict()
-	figures.extra = "acked_after_failed_sync=" + itoa(late)
+	figures.extra = "fault=sync acked_after_failed_sync=" + itoa(late)
 	report(t, "F8", figures)
 	require.Zero(t, late)
 }
 
-// failSync makes the n-th sync from now fail with EIO. failed waits for it and
-// says when it was.
-func failSync(t *testing.T, p *process, n int) (failed func() time.Time) {
-	t.Helper()
-	trace := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command("strace", "-f", "-ttt", "-o", trace, "-e", "trace=fsync,fdatasync",
-		"-e", "inject=fsync,fdatasync:error=EIO:when="+itoa(n), "-p", itoa(p.cmd.Process.Pid))
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	attached := make([]byte, 1)
-	_, err = io.ReadFull(stderr, attached) // "strace: Process … attached"
-	require.NoError(t, err)
-	go io.Copy(io.Discard, stderr)
-	return func() (at time.Time) {
-		await(t, "a sync fails", func() bool {
-			content, err := os.ReadFile(trace)
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				require.NoError(t, err)
-			}
-			for line := range strings.Lines(string(content)) {
-				if fields := strings.Fields(line); strings.Contains(line, "EIO") && strings.Contains(line, "INJECTED") {
-					seconds, err := strconv.ParseFloat(fields[1], 64)
-					require.NoError(t, err)
-					at = time.UnixMicro(int64(seconds * 1e6))
-					return true
-				}
-			}
-			return false
-		})
-		<-p.ended
-		require.NoError(t, cmd.Wait())
-		return at
+// endsBy makes system calls fail until the process has ended of it, by itself,
+// and counts what was acknowledged to requests that were sent after the first.
+func (tr *trial) endsBy(load *load, inject string) (late int) {
+	tr.Helper()
+	tracer := trace(tr.T, tr.process, inject)
+	require.Equal(tr, 1, tr.process.wait(), "the process ends by itself")
+	ended := time.Now()
+	load.stop()
+	tracer.detach()
+	at, failed := tracer.failed()
+	require.True(tr, failed)
+	require.Contains(tr, tr.process.log(), "the store failed and takes no more writes")
+	return tr.ledger.count(func(d *deed) bool { return d.told == yes && d.sent.After(at) && d.sent.Before(ended) })
+}
+
+// F8: the file system turns read-only under load, and back. A file system does
+// so by itself when its disk fails; as mount refuses it while files are open,
+// the running process is told EROFS, and the next finds it mounted read-only.
+func TestF8ReadOnly(t *testing.T) {
+	if !canMount(t, "F8") {
+		return
 	}
+	disk := smallDisk(t, 64<<20)
+	remount := func(flags uintptr) {
+		require.NoError(t, syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT|flags, ""))
+	}
+	tr := newTrial(t, plain, sqliteIn(disk))
+	tr.process.start()
+	late := 0
+	for range pick(2, 20) {
+		load := tr.load()
+		tr.flowing(10)
+		begun := time.Now()
+		late += tr.endsBy(load, "write,pwrite64,fsync,fdatasync,ftruncate,fallocate,openat,renameat,unlinkat:error=EROFS")
+		require.Positive(t, tr.ledger.count(func(d *deed) bool { return d.status == 503 && d.sent.After(begun) }))
+		remount(syscall.MS_RDONLY)
+		tr.process.launch()
+		require.Equal(t, 1, tr.process.wait(), "it does not start where it cannot write")
+		require.Contains(t, tr.process.logTail(), "read-only file system")
+		remount(0)
+		tr.restart(begun)
+		tr.figures.runs++
+	}
+	load := tr.load()
+	tr.flowing(10)
+	load.stop()
+	require.Empty(t, tr.wrong())
+	figures := tr.close()
+	corrupt := 0
+	if said := integrity(t, tr.site); said != "ok" {
+		corrupt++
+		t.Log(said)
+	}
+	figures.extra = fmt.Sprintf("fault=read-only acked_after=%d corrupt=%d", late, corrupt)
+	report(t, "F8", figures)
+	require.Zero(t, late)
+	require.Zero(t, corrupt)
 }

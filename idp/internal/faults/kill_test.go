@@ -22,24 +22,30 @@ var kinds = []kind{create, credential, issue, rotate, revoke, withdraw, suspend,
 // prepare makes what a request of the kind needs.
 func prepare(t *testing.T, c *client, k kind) (v victim) {
 	t.Helper()
-	done := func(d deed) { require.Equal(t, yes, d.told, "%+v", d) }
-	var d deed
 	if k == create {
 		v.email = fmt.Sprintf("victim-%d@example.com", emails.Add(1))
 		return v
 	}
-	d, v.holder = c.create("", "")
-	done(d)
+	insist(t, func() (d deed) { d, v.holder = c.create("", ""); return d })
 	if k == credential || k == suspend || k == remove {
 		return v
 	}
-	d, v.holder = c.credential(v.holder, "")
-	done(d)
+	agent := v.holder
+	insist(t, func() (d deed) { d, v.holder = c.credential(agent, ""); return d })
 	if k == revoke {
-		d, v.token = c.issue(v.holder)
-		done(d)
+		insist(t, func() (d deed) { d, v.token = c.issue(v.holder); return d })
 	}
 	return v
+}
+
+// insist repeats a request while the machine is too busy for it.
+func insist(t *testing.T, attempt func() deed) {
+	t.Helper()
+	d := attempt()
+	for begun := time.Now(); d.shed() && time.Since(begun) < patience; d = attempt() {
+		time.Sleep(pause)
+	}
+	require.Equal(t, yes, d.told, "%+v", d)
 }
 
 // ask makes the request; v becomes what the client knows then.
@@ -141,12 +147,21 @@ func killedAt(tr *trial, k kind, point failpoint.Point) {
 	tr.process.arm("")
 	tr.restart(begun)
 	tr.figures.runs++
-	again := ask(tr.client, k, &v, key)
+	tr.askAgain(k, &v, key, string(point))
+}
+
+// askAgain makes the request a second time, after a restart: it works, or the
+// first one did take place, and its secret is gone with the answer.
+func (tr *trial) askAgain(k kind, v *victim, key, after string) {
+	tr.Helper()
+	again := ask(tr.client, k, v, key)
+	for begun := time.Now(); again.shed() && time.Since(begun) < patience; again = ask(tr.client, k, v, key) {
+		time.Sleep(pause)
+	}
 	if again.told == yes {
 		return
 	}
-	// The first request did take place, and its secret is gone with the answer.
-	require.Equal(tr, 409, again.status, "%s at %s: %+v", k, point, again)
+	require.Equal(tr, 409, again.status, "%s at %s: %+v", k, after, again)
 	switch k {
 	case credential:
 		require.Contains(tr, again.reply, "credentialId")

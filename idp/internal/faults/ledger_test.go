@@ -1,6 +1,8 @@
 package faults
 
 import (
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -49,6 +51,12 @@ type deed struct {
 
 	// What it was about, as far as the client knows.
 	email, agentID, credentialID, clientID, jti string
+}
+
+// shed reports whether the machine was too busy for the request, which is no
+// fault; nothing was done.
+func (d *deed) shed() bool {
+	return d.told == no && d.status == http.StatusServiceUnavailable && strings.Contains(d.reply, "OVERLOADED")
 }
 
 // ledger is safe for concurrent use.

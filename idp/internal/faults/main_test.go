@@ -1,11 +1,13 @@
 package faults
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +29,27 @@ func TestMain(m *testing.M) {
 	if err := os.RemoveAll(dir); err != nil {
 		panic(err)
 	}
+	if missing := unreported(); status == 0 && len(missing) > 0 {
+		fmt.Println("faults without a line:", missing)
+		status = 1
+	}
 	os.Exit(status)
+}
+
+// lines are what report printed, by fault.
+var lines = map[string][]string{}
+
+// unreported are faults that were tried, all of them being, and printed nothing.
+func unreported() (missing []string) {
+	if filter := flag.Lookup("test.run").Value.String(); filter != "" || flag.Lookup("test.list").Value.String() != "" {
+		return nil
+	}
+	for _, fault := range strings.Fields("F1 F1s F2 F3 F4 F5 F6 F7 F8 F13 F14 F16 F17 F18 F19 F20 F22 F23 F25 F26 statements") {
+		if lines[fault] == nil {
+			missing = append(missing, fault)
+		}
+	}
+	return missing
 }
 
 // full reports whether the long forms are to run.
@@ -105,6 +127,7 @@ func report(t *testing.T, fault string, f figures) {
 		line += " " + f.extra
 	}
 	fmt.Println(line)
+	lines[fault] = append(lines[fault], line)
 	if path := os.Getenv("AGENTIDP_FAULTS_REPORT"); path != "" {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		require.NoError(t, err)

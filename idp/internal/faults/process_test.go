@@ -183,6 +183,12 @@ func (p *process) wait() int {
 		<-p.ended
 		require.Fail(p.t, "the IdP does not end", p.logTail())
 	}
+	return p.exitStatus()
+}
+
+// exitStatus of the ended process; -1 after a signal.
+func (p *process) exitStatus() int {
+	p.t.Helper()
 	var exit *exec.ExitError
 	if errors.As(p.err, &exit) {
 		return exit.ExitCode()

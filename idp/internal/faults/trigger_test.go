@@ -28,6 +28,48 @@ func tables(t *testing.T, s *site, db *sql.DB) (names []string) {
 	return names
 }
 
+// write is a statement on a table.
+type write struct{ table, operation string }
+
+// written is what do writes, seen by triggers.
+func written(t *testing.T, s *site, db *sql.DB, do func()) (seen []write) {
+	t.Helper()
+	run := func(statement string) {
+		_, err := db.Exec(statement)
+		require.NoError(t, err, statement)
+	}
+	watched := tables(t, s, db)
+	run(`CREATE TABLE faults_written (name TEXT NOT NULL, operation TEXT NOT NULL)`)
+	create := `CREATE TRIGGER faults_%[1]s_%[2]s BEFORE %[2]s ON %[1]s BEGIN INSERT INTO faults_written VALUES ('%[1]s', '%[2]s'); END`
+	drop := `DROP TRIGGER faults_%[1]s_%[2]s`
+	if s.backend == "postgres" {
+		run(`CREATE FUNCTION faults_watch() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN INSERT INTO faults_written VALUES (TG_ARGV[0], TG_OP); RETURN coalesce(NEW, OLD); END $$`)
+		create = `CREATE TRIGGER faults_%[1]s_%[2]s BEFORE %[2]s ON %[1]s FOR EACH ROW EXECUTE FUNCTION faults_watch('%[1]s')`
+		drop += ` ON %[1]s`
+	}
+	each := func(statement string) {
+		for _, table := range watched {
+			for _, operation := range []string{"INSERT", "UPDATE", "DELETE"} {
+				run(fmt.Sprintf(statement, table, operation))
+			}
+		}
+	}
+	each(create)
+	do()
+	each(drop)
+	rows, err := db.Query(`SELECT DISTINCT name, operation FROM faults_written ORDER BY name, operation`)
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var w write
+		require.NoError(t, rows.Scan(&w.table, &w.operation))
+		seen = append(seen, w)
+	}
+	require.NoError(t, rows.Err())
+	return seen
+}
+
 // obstruct makes every such statement on the table fail.
 func obstruct(t *testing.T, s *site, db *sql.DB, table, operation string) (lift func()) {
 	t.Helper()
@@ -47,44 +89,65 @@ func obstruct(t *testing.T, s *site, db *sql.DB, table, operation string) (lift 
 // attempted are the requests of which every statement fails once.
 var attempted = []kind{create, issue, rotate, revoke}
 
-// Every INSERT and UPDATE that a request makes fails in turn: no effect, no
-// event, no token, and the same request works once the obstacle is gone.
+// Every INSERT, UPDATE and DELETE that a request makes fails in turn: no effect,
+// no event, no token, and the same request works once the obstacle is gone.
 func TestEveryStatementFails(t *testing.T) {
 	onEach(t, func(t *testing.T, s *site) {
 		tr := newTrial(t, plain, s)
 		tr.process.start()
 		db := s.open(t)
 		defer db.Close()
+		lasting := prepare(t, tr.client, revoke)
+		targets := func() map[kind]*victim {
+			fresh := prepare(t, tr.client, issue) // its first token touches agent and credential
+			d, token := tr.client.issue(lasting.holder)
+			require.Equal(t, yes, d.told, "%+v", d)
+			lasting.token = token
+			made := prepare(t, tr.client, create)
+			return map[kind]*victim{create: &made, issue: &fresh, rotate: &fresh, revoke: &lasting}
+		}
+		first := targets()
+		writes := written(t, s, db, func() {
+			for _, k := range attempted {
+				require.Equal(t, yes, ask(tr.client, k, first[k], fmt.Sprintf("key-%d", requests.Add(1))).told)
+			}
+		})
+		require.Contains(t, writes, write{"events", "INSERT"})
 		statuses := map[int]int{}
 		var unexpected []string
-		lasting := prepare(t, tr.client, revoke)
-		for _, table := range tables(t, s, db) {
-			for _, operation := range []string{"INSERT", "UPDATE"} {
-				fresh := prepare(t, tr.client, issue) // its first token touches agent and credential
-				d, token := tr.client.issue(lasting.holder)
-				require.Equal(t, yes, d.told, "%+v", d)
-				lasting.token = token
-				targets := map[kind]*victim{create: {holder: holder{email: fmt.Sprintf("agent-%d@example.com", emails.Add(1))}}, issue: &fresh, rotate: &fresh, revoke: &lasting}
-				var refused []kind
-				lift := obstruct(t, s, db, table, operation)
-				key := fmt.Sprintf("key-%d", requests.Add(1))
-				for _, k := range attempted {
-					d := ask(tr.client, k, targets[k], key+string(k))
-					statuses[d.status]++
-					if d.told != yes {
-						refused = append(refused, k)
-					}
-					if d.told != yes && d.status != http.StatusServiceUnavailable {
-						unexpected = append(unexpected, fmt.Sprintf("%s with %s on %s: %d %s", k, operation, table, d.status, d.reply))
-					}
+		try := func(w write, victims map[kind]*victim, key string, kinds ...kind) (refused []kind) {
+			defer obstruct(t, s, db, w.table, w.operation)()
+			for _, k := range kinds {
+				d := ask(tr.client, k, victims[k], key+string(k))
+				statuses[d.status]++
+				if d.told != yes {
+					refused = append(refused, k)
 				}
-				lift()
-				for _, k := range refused {
-					d := ask(tr.client, k, targets[k], map[kind]string{create: key + string(create)}[k])
-					require.Equal(t, yes, d.told, "%s after %s on %s: %+v", k, operation, table, d)
+				if d.told != yes && d.status != http.StatusServiceUnavailable {
+					unexpected = append(unexpected, fmt.Sprintf("%s with %s on %s: %d %s", k, w.operation, w.table, d.status, d.reply))
 				}
-				tr.figures.runs++
 			}
+			return refused
+		}
+		unseen := []kind{suspend, withdraw, remove}
+		for _, w := range writes {
+			victims, key := targets(), fmt.Sprintf("key-%d", requests.Add(1))
+			refused := try(w, victims, key, attempted...)
+			if refused == nil && len(unseen) > 0 { // it comes with the first event of its kind only
+				k := unseen[0]
+				unseen = unseen[1:]
+				v := prepare(t, tr.client, k)
+				victims[k] = &v
+				refused = try(w, victims, key, k)
+			}
+			if refused == nil {
+				unexpected = append(unexpected, fmt.Sprintf("%s on %s failed, and no request", w.operation, w.table))
+			}
+			for _, k := range refused {
+				d := ask(tr.client, k, victims[k], map[kind]string{create: key + string(create)}[k])
+				require.Equal(t, yes, d.told, "%s after %s on %s: %+v", k, w.operation, w.table, d)
+			}
+			tr.figures.runs++
 		}
 		figures := tr.close()
 		figures.extra = fmt.Sprintf("backend=%s statuses=%v", s.backend, statuses)

@@ -8,16 +8,17 @@ import (
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
-	"github.com/sentryagent/agentidp/shared/token"
 )
 
-// issued is the event of a token.
-func (h *Handler) issued(c *Caller, claims token.Claims) idp.Event {
+// issued is the event of a token. What it says of index and rev, the status
+// lists are computed from.
+func (h *Handler) issued(c *Caller, claims issuance) idp.Event {
 	return idp.Event{
 		OrganizationID: c.OrganizationID, AgentID: c.AgentID, Action: idp.ActionTokenIssued, Outcome: idp.Success,
 		Origin: c.Origin, Metadata: map[string]any{
 			"jti": claims.JTI, "scope": claims.Scope, "aud": claims.Audience, "exp": claims.ExpiresAt,
 			"kid": claims.KID, "clientId": claims.ClientID,
+			"rev": []any{claims.Rev[0], claims.Rev[1], claims.Rev[2]}, "statusIndex": claims.index,
 		},
 	}
 }
@@ -62,10 +63,10 @@ func (h *Handler) refuse(ctx context.Context, c *Caller, record func(context.Con
 }
 
 // unsigned takes an admission back in the log: its token never came to be.
-func (h *Handler) unsigned(ctx context.Context, c *Caller, claims token.Claims, err error) error {
+func (h *Handler) unsigned(ctx context.Context, c *Caller, jti string, err error) error {
 	refusal := apierr.From(err)
 	event := h.refused(c, idp.Failure, "not_signed")
-	event.Metadata["jti"] = claims.JTI
+	event.Metadata["jti"] = jti
 	if err := h.options.Log.Append(ctx, event); err != nil {
 		return err
 	}

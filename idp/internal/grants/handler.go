@@ -5,11 +5,10 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
+	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/volatile"
 	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
@@ -47,6 +46,12 @@ type Minter interface {
 	Mint(ctx context.Context, c token.Claims) (string, error)
 }
 
+// Indexes gives each token its place in a status list; see statuslist.
+type Indexes interface {
+	// Next is a place that no token had, and its index over all lists.
+	Next(ctx context.Context) (index int64, place token.Status, err error)
+}
+
 // Log records and admits; see auditlog.
 type Log interface {
 	Admit(ctx context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error)
@@ -62,6 +67,7 @@ type Options struct {
 	Limits        idp.Limits
 	Authenticator Authenticator
 	Minter        Minter
+	Indexes       Indexes
 	Log           Log
 	Grants        []Grant
 	Quota         volatile.Quota // remembers refusals of the store; default: of this process
@@ -183,14 +189,18 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	if h.options.Quota.Exceeded(ctx, gate.Agent.ID, limit, h.options.Now()) {
 		return Issued{}, "", h.refuseProven(ctx, c, r, h.quotaExceeded())
 	}
-	claims := h.claims(&gate, authorization)
-	c.JTI = claims.JTI
 	select {
 	case h.minting <- struct{}{}:
 		defer func() { <-h.minting }()
 	default:
 		return Issued{}, "", apierr.New(apierr.Overloaded, "too many tokens are being issued").WithReason("minting_full").WithRetryAfter(time.Second)
 	}
+	index, place, err := h.options.Indexes.Next(ctx)
+	if err != nil {
+		return Issued{}, "", err
+	}
+	claims := issuance{h.claims(&gate, authorization), index}
+	claims.Status, c.JTI = place, claims.JTI
 	raw, verdict, err := h.mint(ctx, r, &gate, claims, c)
 	switch {
 	case err != nil:
@@ -210,7 +220,7 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 }
 
 func (h *Handler) checkSize(a Authorization) error {
-	size := len(a.Scope.String()) + len(h.options.Issuer)
+	size := len(a.Scope.String()) + 2*len(h.options.Issuer) // in iss and in status
 	for _, audience := range a.Audience {
 		size += len(audience)
 	}
@@ -220,18 +230,24 @@ func (h *Handler) checkSize(a Authorization) error {
 	return nil
 }
 
+// issuance is a token on its way, and its index over all status lists.
+type issuance struct {
+	token.Claims
+	index int64
+}
+
 func (h *Handler) claims(gate *store.Gate, a Authorization) token.Claims {
-	now := h.options.Now().Unix()
+	now := h.options.Now()
 	rev := gate.Rev()
 	return token.Claims{
 		Issuer: h.options.Issuer, Subject: a.Subject, Audience: a.Audience, ClientID: gate.Credential.ClientID,
-		Scope: a.Scope.String(), IssuedAt: now, ExpiresAt: now + int64(h.options.TTL/time.Second), JTI: uuid.NewString(),
+		Scope: a.Scope.String(), IssuedAt: now.Unix(), ExpiresAt: now.Unix() + int64(h.options.TTL/time.Second), JTI: statuslist.NewTokenID(now),
 		Organization: gate.Organization.ID, Rev: [3]int64{rev.Organization, rev.Agent, rev.Credential}, KID: h.options.Minter.ActiveKID(),
 	}
 }
 
 // mint signs while the log admits; the signature is worth nothing unless admitted.
-func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims token.Claims, c *Caller) (string, store.AdmissionResult, error) {
+func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims issuance, c *Caller) (string, store.AdmissionResult, error) {
 	signing, stop := context.WithCancel(ctx)
 	defer stop()
 	type result struct {
@@ -240,7 +256,7 @@ func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims
 	}
 	signed := make(chan result, 1)
 	go func() {
-		raw, err := h.options.Minter.Mint(signing, claims)
+		raw, err := h.options.Minter.Mint(signing, claims.Claims)
 		signed <- result{raw, err}
 	}()
 	verdict, err := h.options.Log.Admit(ctx, h.admission(r, gate, claims.KID), h.issued(c, claims))
@@ -249,7 +265,7 @@ func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims
 	}
 	done := <-signed
 	if done.err != nil {
-		return "", "", h.unsigned(ctx, c, claims, done.err)
+		return "", "", h.unsigned(ctx, c, claims.JTI, done.err)
 	}
 	return done.raw, verdict, nil
 }

@@ -47,6 +47,7 @@ type world struct {
 	reloads    int
 	used       []string // assertions, by refusals
 	useErr     error
+	indexErr   error
 }
 
 func (w *world) Authenticate(_ context.Context, a clientauth.Attempt) (store.Gate, error) {
@@ -59,6 +60,12 @@ func (w *world) Authenticate(_ context.Context, a clientauth.Attempt) (store.Gat
 }
 
 func (w *world) ActiveKID() string { return "kid-1" }
+
+var place = token.Status{URI: issuer + "/statuslists/2", Index: 7}
+
+func (w *world) Next(context.Context) (int64, token.Status, error) {
+	return 2<<20 + 7, place, w.indexErr
+}
 
 func (w *world) Reload(context.Context) error {
 	w.reloads++
@@ -105,7 +112,7 @@ func (w *world) Use(_ context.Context, clientID, jti string, _ time.Time) error 
 	return w.useErr
 }
 
-func (*world) Prune(context.Context, time.Time) error { return nil }
+func (*world) Prune(context.Context, time.Time) (bool, error) { return false, nil }
 
 func (w *world) Append(_ context.Context, events ...idp.Event) error {
 	w.appended = append(w.appended, events...)
@@ -128,7 +135,7 @@ func gate() store.Gate {
 func newWorld() (*world, *Handler) {
 	w := &world{gates: []store.Gate{gate()}}
 	return w, New(Options{
-		Issuer: issuer, TTL: time.Hour, Limits: idp.Limits{TokensPerMonth: 10}, Authenticator: w, Minter: w, Log: w,
+		Issuer: issuer, TTL: time.Hour, Limits: idp.Limits{TokensPerMonth: 10}, Authenticator: w, Minter: w, Indexes: w, Log: w,
 		Grants: []Grant{ClientCredentials{Audiences: Audiences{Issuer: issuer, Allowed: []string{"https://a.example", "https://b.example"}}}},
 		Now:    func() time.Time { return now },
 	})
@@ -148,13 +155,13 @@ func TestIssue(t *testing.T) {
 	require.Equal(t, token.Claims{
 		Issuer: issuer, Subject: "agent", Audience: []string{"https://b.example", "https://a.example"}, ClientID: "id",
 		Scope: "notes:read tasks:read", IssuedAt: now.Unix(), ExpiresAt: now.Unix() + 3600, JTI: claims.JTI,
-		Organization: "acme", Rev: [3]int64{1, 2, 3}, KID: "kid-1",
+		Organization: "acme", Rev: [3]int64{1, 2, 3}, Status: place, KID: "kid-1",
 	}, claims)
 	require.Equal(t, Issued{AccessToken: "signed." + claims.JTI, ExpiresIn: 3600, Scope: "notes:read tasks:read"}, issued)
 	require.Equal(t, store.Admission{ClientID: "id", AgentID: "agent", Rev: idp.Rev{Organization: 1, Agent: 2, Credential: 3}, CredentialVersion: 7, KeyID: "kid-1", At: now, MonthlyLimit: 10}, w.admissions[0])
 	require.Equal(t, []idp.Event{{
 		OrganizationID: "acme", AgentID: "agent", Action: idp.ActionTokenIssued, Outcome: idp.Success, Origin: caller.Origin,
-		Metadata: map[string]any{"jti": claims.JTI, "scope": claims.Scope, "aud": claims.Audience, "exp": claims.ExpiresAt, "kid": "kid-1", "clientId": "id"},
+		Metadata: map[string]any{"jti": claims.JTI, "scope": claims.Scope, "aud": claims.Audience, "exp": claims.ExpiresAt, "kid": "kid-1", "clientId": "id", "rev": []any{int64(1), int64(2), int64(3)}, "statusIndex": int64(2<<20 + 7)},
 	}}, w.admitted)
 	require.Equal(t, "secret", w.attempts[0].Secret)
 	require.NotNil(t, w.attempts[0].Gone)
@@ -162,6 +169,17 @@ func TestIssue(t *testing.T) {
 	require.Empty(t, w.refused)
 	require.Empty(t, w.appended)
 	require.Equal(t, []string{"client_credentials"}, h.Types())
+}
+
+// A token that no status list could revoke is none.
+func TestNoTokenWithoutAnIndex(t *testing.T) {
+	w, h := newWorld()
+	w.indexErr = apierr.New(apierr.Unavailable, "tokens cannot be issued now").WithReason("status_index_missing")
+	_, err := h.Issue(t.Context(), request(""), &Caller{})
+	require.Equal(t, "status_index_missing", apierr.From(err).Reason)
+	require.Empty(t, w.admissions)
+	require.Empty(t, w.minted)
+	require.Empty(t, w.refused)
 }
 
 func TestScopeAndAudience(t *testing.T) {

@@ -25,8 +25,10 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/ratelimit"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
+	"github.com/sentryagent/agentidp/shared/obs"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/shared/trace"
@@ -34,15 +36,18 @@ import (
 
 // Options are the collaborators of an API. Those without a default are required.
 type Options struct {
-	Issuer     string // the issuer identifier; its path, if any, is where the API is mounted as well
-	DB         store.DB
-	Registry   *registry.Service
-	Revocation *revocation.Service
-	Log        *auditlog.Log
-	Grants     *grants.Handler
-	Clients    *clientauth.Authenticator
-	Keys       *issuer.Issuer
-	Policy     *policy.Holder
+	Issuer      string // the issuer identifier; its path, if any, is where the API is mounted as well
+	DB          store.DB
+	Registry    *registry.Service
+	Revocation  *revocation.Service
+	Log         *auditlog.Log
+	Grants      *grants.Handler
+	Clients     *clientauth.Authenticator
+	StatusLists *statuslist.Lists
+	Keys        *issuer.Issuer
+	Policy      *policy.Holder
+	// PolicyFolder says that the policy comes from a folder; default: it is built in.
+	PolicyFolder bool
 
 	Limiter        *ratelimit.Limiter // by client address or agent; nil: no limit
 	TrustedProxies []netip.Prefix     // whose X-Forwarded-For counts; default none
@@ -51,7 +56,7 @@ type Options struct {
 	JWKSMaxAge     time.Duration      // how long the key set may be kept; default 5 min
 	MaxTokenTTL    time.Duration      // longest life of a token that is accepted here; default 1 h
 	CORSOrigins    []string           // whose pages may call, see CheckOrigin; default none
-	Sampler        trace.Sampler      // share of the traces begun here that Export gets
+	Sampler        *trace.Sampler     // of the traces whose spans Export gets; nil: none
 	Export         func(trace.Span)   // gets the span of each request of a sampled trace; must not block; default: nobody does
 	ServeMetrics   bool               // answer /metrics here; else 404
 	Metrics        *metrics.Set       // default: a set nobody reads
@@ -68,7 +73,9 @@ type API struct {
 	verifier  *token.Verifier
 	polls     chan struct{} // one element for each waiting poll
 	ingests   chan struct{} // one for each batch of decisions under way
+	exports   chan struct{} // one for each export of the audit log under way
 	leases    leases
+	bundle    bundle
 	presence  presence
 	stopping  chan struct{} // closed by Stop
 	stop      sync.Once
@@ -97,6 +104,7 @@ func New(o Options) *API {
 		},
 		polls:     make(chan struct{}, o.MaxPolls),
 		ingests:   make(chan struct{}, maxIngests),
+		exports:   make(chan struct{}, maxExports),
 		stopping:  make(chan struct{}),
 		documents: newDocuments(o.Issuer, o.Grants.Types(), o.Clients.Algorithms()),
 		observe:   newObserver(o.Metrics),
@@ -104,6 +112,10 @@ func New(o Options) *API {
 		unmatched: &Route{OperationID: "none", Path: prefix + "/", Capability: policy.Public, access: byAnyone, handle: (*API).noRoute},
 	}
 	o.Metrics.NewGauge("agentidp_feed_polls", func() float64 { return float64(len(a.polls)) })
+	o.Metrics.NewGauge("agentidp_audit_exports_open", func() float64 { return float64(len(a.exports)) })
+	for _, result := range exportResults {
+		o.Metrics.NewCounter(obs.Name("agentidp_audit_exports_total", "result", result))
+	}
 	a.mount()
 	return a
 }
@@ -156,6 +168,9 @@ func (a *API) handle(route *Route, path, base string) {
 	methods := []string{route.Method}
 	if route.Method == fasthttp.MethodGet {
 		methods = append(methods, fasthttp.MethodHead)
+	}
+	if route.rest {
+		path = strings.TrimSuffix(path, "}") + ":*}"
 	}
 	for _, method := range methods {
 		a.router.Handle(method, path, a.serve(route, base))

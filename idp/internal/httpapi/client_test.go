@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/docs"
+	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/shared/feed"
 )
 
@@ -42,7 +43,10 @@ var description = sync.OnceValue(func() document {
 		return string(content), err
 	}
 	openapi3filter.RegisterBodyDecoder("application/x-ndjson", text)
+	openapi3filter.RegisterBodyDecoder("text/csv", text)
+	openapi3filter.RegisterBodyDecoder("application/gzip", text)
 	openapi3filter.RegisterBodyDecoder(feed.SnapshotMediaType, text)
+	openapi3filter.RegisterBodyDecoder(statuslist.MediaType, text)
 	return document{doc, router}
 })
 
@@ -101,7 +105,7 @@ func (w *world) conforms(request *http.Request, a *answer, good bool) error {
 	if u, err := url.Parse(w.set.issuer); err == nil {
 		target.Path = strings.TrimPrefix(target.Path, u.Path)
 	}
-	asked.URL = &target
+	asked.URL = oneSegment(&target)
 	if request.Method == http.MethodHead {
 		asked.Method = http.MethodGet
 	}
@@ -127,6 +131,16 @@ func (w *world) conforms(request *http.Request, a *answer, good bool) error {
 	return openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input, Status: a.status, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), Options: filter,
 	})
+}
+
+// oneSegment writes the path of a tile as OpenAPI 3.0 can describe it.
+func oneSegment(target *url.URL) *url.URL {
+	for _, kind := range []string{"0/", "1/", "2/", "entries/"} {
+		if tile, found := strings.CutPrefix(target.Path, "/api/v1/audit/tile/"+kind); found {
+			target.RawPath = "/api/v1/audit/tile/" + kind + url.PathEscape(tile)
+		}
+	}
+	return target
 }
 
 // isError holds the body of an answer that no operation gave against the error schemas.

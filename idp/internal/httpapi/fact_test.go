@@ -199,6 +199,10 @@ func (w *world) direct(title string, words []string) {
 		require.Eventually(w.t, func() bool {
 			return w.call(w.vars["admin.token"], http.MethodGet, "/api/v1/audit/checkpoint", "").status == http.StatusOK
 		}, 10*time.Second, 10*time.Millisecond, title)
+	case "listed": // wait until the status lists have read the feed
+		w.listed()
+	case "covered": // wait until a checkpoint covers all that was written
+		w.covered()
 	case "events": // action reason count: how many events the whole log has
 		w.events(title, words[1], words[2], words[3])
 	default:

@@ -37,7 +37,7 @@ func TestIssuedToken(t *testing.T) {
 	require.Equal(t, []string{"alg", "kid", "typ"}, slices.Sorted(maps.Keys(header)), "no key travels in the header")
 	require.Equal(t, "RS256", header["alg"])
 	require.Equal(t, "at+jwt", header["typ"])
-	require.Equal(t, []string{"aud", "client_id", "exp", "iat", "iss", "jti", "org", "rev", "scope", "sub"}, slices.Sorted(maps.Keys(claims)))
+	require.Equal(t, []string{"aud", "client_id", "exp", "iat", "iss", "jti", "org", "rev", "scope", "status", "sub"}, slices.Sorted(maps.Keys(claims)))
 	require.Equal(t, "a:b notes:read", claims["scope"])
 	require.Equal(t, w.vars["reader.agent"], claims["sub"])
 	require.Equal(t, w.vars["reader.client"], claims["client_id"])

@@ -22,8 +22,9 @@ func (a *API) listKeys(_ context.Context, c *call) error {
 		return err
 	}
 	list := struct {
-		Data []keyView `json:"data"`
-	}{Data: []keyView{}}
+		Data        []keyView `json:"data"`
+		VerifierKey string    `json:"verifierKey"` // of the audit log's checkpoints
+	}{Data: []keyView{}, VerifierKey: a.Log.VerifierKey()}
 	for _, k := range a.Keys.List() {
 		list.Data = append(list.Data, viewKey(k))
 	}

@@ -58,6 +58,7 @@ type metadata struct {
 	IntrospectionAlgs     []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
 	RevocationAlgs        []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	StatusLists           string   `json:"status_list_aggregation_endpoint"` // draft-ietf-oauth-status-list section 9.1
 	SubjectTypes          []string `json:"subject_types_supported,omitempty"`
 	IDTokenSigningMethods []string `json:"id_token_signing_alg_values_supported,omitempty"`
 }
@@ -74,7 +75,7 @@ func newMetadata(issuer string, grantTypes, algorithms []string) metadata {
 		Introspection: at + prefix + "/token/introspect", Revocation: at + prefix + "/token/revoke",
 		ResponseTypes: []string{}, GrantTypes: grantTypes, TokenAuth: methods, TokenAlgs: algorithms,
 		IntrospectionAuth: append(slices.Clone(methods), "Bearer"), IntrospectionAlgs: algorithms,
-		RevocationAuth: methods, RevocationAlgs: algorithms,
+		RevocationAuth: methods, RevocationAlgs: algorithms, StatusLists: at + pathStatusLists,
 	}
 }
 

@@ -40,7 +40,8 @@ func (a *API) getRevocations(ctx context.Context, c *call) error {
 		c.write(http.StatusOK, feed.SnapshotMediaType, []byte(result.Snapshot))
 		return nil
 	}
-	return c.answer(http.StatusOK, result.Page)
+	c.write(http.StatusOK, "application/json", result.Body)
+	return nil
 }
 
 // probeEvery is how often a waiting poll looks whether anybody still waits.

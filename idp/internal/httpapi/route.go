@@ -23,6 +23,7 @@ type Route struct {
 	unlimited  bool          // its refusals alone are under the rate limit
 	idempotent bool          // takes an Idempotency-Key
 	quiet      bool          // logged at debug level only
+	rest       bool          // the last path parameter takes all that follows, slashes included
 	budget     time.Duration // for the whole operation; default budgetDefault
 	handle     handler
 
@@ -82,6 +83,8 @@ func Routes() []Route {
 		{Method: "GET", Path: "/authorize", OperationID: "authorize", Capability: policy.Public, access: byAnyone, oauth: true, handle: (*API).authorize},
 
 		{Method: "GET", Path: "/.well-known/jwks.json", OperationID: "getJwks", Capability: policy.Public, access: byAnyone, handle: (*API).getJwks},
+		{Method: "GET", Path: pathStatusLists, OperationID: "listStatusLists", Capability: policy.Public, access: byAnyone, handle: (*API).listStatusLists},
+		{Method: "GET", Path: pathStatusList, OperationID: "getStatusList", Capability: policy.Public, access: byAnyone, handle: (*API).getStatusList},
 		{Method: "GET", Path: pathMetadata, OperationID: "getAuthorizationServerMetadata", Capability: policy.Public, access: byAnyone, handle: (*API).getAuthorizationServerMetadata},
 		{Method: "GET", Path: pathOpenID, OperationID: "getOpenidConfiguration", Capability: policy.Public, access: byAnyone, handle: (*API).getOpenidConfiguration},
 		{Method: "GET", Path: "/openapi.yaml", OperationID: "getOpenapiYaml", Capability: policy.Public, access: byAnyone, handle: (*API).getOpenapiYaml},
@@ -106,6 +109,9 @@ func Routes() []Route {
 
 		{Method: "GET", Path: "/api/v1/audit", OperationID: "listAudit", Capability: "audit:read", handle: (*API).listAudit},
 		{Method: "GET", Path: "/api/v1/audit/checkpoint", OperationID: "getAuditCheckpoint", Capability: "audit:read", handle: (*API).getAuditCheckpoint},
+		{Method: "GET", Path: "/api/v1/audit/tile/{level}/{tile}", OperationID: "getAuditTile", Capability: "audit:read", rest: true, handle: (*API).getAuditTile},
+		{Method: "GET", Path: "/api/v1/audit/tile/entries/{tile}", OperationID: "getAuditEntries", Capability: "audit:read", rest: true, handle: (*API).getAuditEntries},
+		{Method: "GET", Path: "/api/v1/audit/export", OperationID: "exportAudit", Capability: "audit:read", handle: (*API).exportAudit},
 		{Method: "GET", Path: "/api/v1/audit/proof/inclusion", OperationID: "getInclusionProof", Capability: "audit:read", handle: (*API).getInclusionProof},
 		{Method: "GET", Path: "/api/v1/audit/proof/consistency", OperationID: "getConsistencyProof", Capability: "audit:read", handle: (*API).getConsistencyProof},
 		{Method: "POST", Path: pathDecisions, OperationID: "ingestDecisions", Capability: "decisions:write", body: decisionBody, unlimited: true, budget: budgetIngest, handle: (*API).ingestDecisions},
@@ -116,6 +122,11 @@ func Routes() []Route {
 		{Method: "GET", Path: "/api/v1/keys", OperationID: "listKeys", Capability: "keys:read", handle: (*API).listKeys},
 		{Method: "POST", Path: "/api/v1/keys/rotate", OperationID: "rotateKey", Capability: "keys:write", body: jsonBody, idempotent: true, budget: budgetSecret, handle: (*API).rotateKey},
 		{Method: "GET", Path: "/api/v1/sidecars", OperationID: "listSidecars", Capability: "sidecars:read", handle: (*API).listSidecars},
+
+		{Method: "GET", Path: "/api/v1/stats", OperationID: "getStats", Capability: "audit:read", handle: (*API).getStats},
+		{Method: "GET", Path: "/api/v1/policies", OperationID: "getPolicy", Capability: "policies:read", handle: (*API).getPolicy},
+		{Method: "POST", Path: "/api/v1/policies/evaluate", OperationID: "evaluatePolicy", Capability: "policies:read", body: jsonBody, handle: (*API).evaluatePolicy},
+		{Method: "GET", Path: "/bundles/authz.tar.gz", OperationID: "getPolicyBundle", Capability: "policies:read", handle: (*API).getPolicyBundle},
 
 		{Method: "GET", Path: "/health", OperationID: "getHealth", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getHealth},
 		{Method: "GET", Path: "/health/live", OperationID: "getLiveness", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getLiveness},

@@ -40,7 +40,7 @@ func https(issuer string) bool {
 // so that no page of any origin learns from them what it should not.
 func (r *Route) everybodys() bool {
 	switch r.Path {
-	case pathJWKS, pathMetadata, pathOpenID:
+	case pathJWKS, pathMetadata, pathOpenID, pathStatusLists, pathStatusList:
 		return true
 	}
 	return false

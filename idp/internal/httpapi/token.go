@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sentryagent/agentidp/idp/internal/grants"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/httpx"
@@ -81,8 +82,16 @@ func errNoToken() error {
 	return apierr.New(apierr.InvalidRequest, "token is required").WithReason("token_parameter_missing")
 }
 
+// tokenCaller is who asks, by a token or, without one, by its credential.
 func (c *call) tokenCaller() revocation.Caller {
-	return revocation.Caller{AgentID: c.agentID, OrganizationID: c.organizationID, Organization: !c.decision.OwnTokens(), Origin: c.origin}
+	rev := c.rev
+	if c.jti == "" {
+		rev = c.gate.Rev()
+	}
+	return revocation.Caller{
+		Actor:        registry.Actor{AgentID: c.agentID, OrganizationID: c.organizationID, ClientID: c.clientID, Rev: rev, JTI: c.jti, KID: c.kid, Origin: c.origin},
+		Organization: !c.decision.OwnTokens(),
+	}
 }
 
 // authorize is here because client libraries want its address in the metadata.

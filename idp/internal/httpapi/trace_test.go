@@ -116,7 +116,7 @@ func attributesOf(s trace.Span) map[string]any {
 
 func TestExportedSpans(t *testing.T) {
 	var kept spans
-	w := newWorld(t, setting{sampler: 1, export: kept.keep, checks: []httpapi.Check{brokenCheck}})
+	w := newWorld(t, setting{sampler: &trace.Sampler{Share: 1}, export: kept.keep, checks: []httpapi.Check{brokenCheck}})
 	token := w.token("admin")
 	agent := w.vars["admin.agent"]
 	require.Equal(t, map[string]any{

@@ -34,6 +34,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/ratelimit"
 	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
+	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/store/postgres"
 	"github.com/sentryagent/agentidp/idp/internal/store/postgres/pgtest"
@@ -59,7 +60,7 @@ type setting struct {
 	audience grants.Audiences
 	metrics  bool
 	cors     []string
-	sampler  trace.Sampler
+	sampler  *trace.Sampler
 	export   func(trace.Span)
 	maxPolls int
 	checks   []httpapi.Check
@@ -86,6 +87,7 @@ type world struct {
 	db      *switchedDB
 	api     *httpapi.API
 	issuer  *issuer.Issuer
+	lists   *statuslist.Lists
 	policy  *policy.Holder
 	metrics *metrics.Set
 	logs    *logBuffer
@@ -254,15 +256,39 @@ func (w *world) compose(ctx context.Context, log *auditlog.Log) {
 	require.NoError(w.t, err)
 	handler := grants.New(grants.Options{
 		Issuer: w.set.issuer, TTL: time.Hour, Limits: w.set.limits, Authenticator: clients, Minter: w.issuer, Log: log,
+		Indexes: statuslist.NewIndexes(statuslist.IndexOptions{DB: w.db, Issuer: w.set.issuer, Now: w.clock.now}),
 		Grants: []grants.Grant{grants.ClientCredentials{Audiences: w.set.audience}}, Now: w.clock.now,
 	})
 	w.api = httpapi.New(httpapi.Options{
 		Issuer: w.set.issuer, DB: w.db, Registry: service, Revocation: revoked, Log: log, Grants: handler, Clients: clients,
-		Keys: w.issuer, Policy: w.policy, Limiter: ratelimit.New(ratelimit.Options{Limit: w.set.limits.RequestsPerMinute, Now: w.clock.now}),
+		StatusLists: w.follow(), Keys: w.issuer, Policy: w.policy, Limiter: ratelimit.New(ratelimit.Options{Limit: w.set.limits.RequestsPerMinute, Now: w.clock.now}),
 		CORSOrigins: w.set.cors, Sampler: w.set.sampler, Export: w.set.export,
 		TrustedProxies: w.set.trusted, Checks: w.checks(log), MaxPolls: w.set.maxPolls, ServeMetrics: w.set.metrics, Metrics: w.metrics,
 		Logger: slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "1.2.3", Now: w.clock.now,
 	})
+}
+
+// follow makes status lists that follow revocations until the test ends.
+func (w *world) follow() *statuslist.Lists {
+	w.lists = statuslist.New(statuslist.Options{DB: w.db, Signer: w.issuer, Issuer: w.set.issuer, Every: time.Millisecond, Now: w.clock.now, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	following.Go(func() { w.lists.Follow(ctx) })
+	w.t.Cleanup(func() {
+		cancel()
+		following.Wait()
+	})
+	return w.lists
+}
+
+// liveLists counts the status lists that may hold a live token.
+func (w *world) liveLists() (count int) {
+	require.NoError(w.t, w.db.DB.View(w.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		live, err := tx.StatusLists.Live(ctx, w.clock.now().Add(-2*time.Hour-5*time.Minute))
+		count = len(live)
+		return err
+	}))
+	return count
 }
 
 func (w *world) checks(log *auditlog.Log) []httpapi.Check {

@@ -81,6 +81,7 @@ func claims(i *Issuer) token.Claims {
 	return token.Claims{
 		Issuer: "https://idp.test", Subject: "agent-1", Audience: []string{"https://notes.test"}, ClientID: "aidp_c_1",
 		Scope: "notes:read", IssuedAt: now, ExpiresAt: now + 3600, JTI: "j1", Organization: "default", Rev: [3]int64{1, 0, 7},
+		Status: token.Status{URI: "https://idp.test/statuslists/0", Index: 471_100},
 	}
 }
 

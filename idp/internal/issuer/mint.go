@@ -68,7 +68,13 @@ func appendClaims(b []byte, c *token.Claims) []byte {
 	b = strconv.AppendInt(append(b, `,"rev":[`...), c.Rev[0], 10)
 	b = strconv.AppendInt(append(b, ','), c.Rev[1], 10)
 	b = strconv.AppendInt(append(b, ','), c.Rev[2], 10)
-	return append(b, "]}"...)
+	b = append(b, ']')
+	if c.Status.URI != "" {
+		b = strconv.AppendInt(append(b, `,"status":{"status_list":{"idx":`...), c.Status.Index, 10)
+		b = appendString(append(b, `,"uri":`...), c.Status.URI)
+		b = append(b, "}}"...)
+	}
+	return append(b, '}')
 }
 
 func appendAudience(b []byte, audience []string) []byte {

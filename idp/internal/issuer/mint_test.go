@@ -41,11 +41,23 @@ type wire struct {
 	JTI          string   `json:"jti"`
 	Organization string   `json:"org"`
 	Rev          [3]int64 `json:"rev"`
+	Status       *status  `json:"status,omitempty"`
+}
+
+type status struct {
+	List struct {
+		Index int64  `json:"idx"`
+		URI   string `json:"uri"`
+	} `json:"status_list"`
 }
 
 func wireOf(c token.Claims) wire {
 	w := wire{
-		c.Issuer, c.Subject, c.Audience, c.ClientID, c.Scope, c.IssuedAt, c.ExpiresAt, c.JTI, c.Organization, c.Rev,
+		c.Issuer, c.Subject, c.Audience, c.ClientID, c.Scope, c.IssuedAt, c.ExpiresAt, c.JTI, c.Organization, c.Rev, nil,
+	}
+	if c.Status.URI != "" {
+		w.Status = &status{}
+		w.Status.List.Index, w.Status.List.URI = c.Status.Index, c.Status.URI
 	}
 	if len(c.Audience) == 1 {
 		w.Audience = c.Audience[0]
@@ -88,6 +100,10 @@ func TestMint(t *testing.T) {
 	minted(func(c *token.Claims) { c.Audience = []string{`https://a.test/"\`} })
 	minted(func(c *token.Claims) { c.Issuer, c.Subject = "https://ü.test/\u2028", "Ω \U0001F600 </script>" })
 	minted(func(c *token.Claims) { c.Rev = [3]int64{1 << 53, 0, 9_000_000_000} })
+	minted(func(c *token.Claims) {
+		c.Status = token.Status{URI: "https://idp.test/statuslists/7?a&b", Index: 1<<20 - 1}
+	})
+	minted(func(c *token.Claims) { c.Status.URI = "https://ü.test/\u2028" })
 }
 
 func TestEveryByteIsEscaped(t *testing.T) {
@@ -122,6 +138,7 @@ func TestMintRefuses(t *testing.T) {
 	refused(func(c *token.Claims) { c.Scope = "a  b" })
 	refused(func(c *token.Claims) { c.JTI = "a\nb" })
 	refused(func(c *token.Claims) { c.Rev[1] = -1 })
+	refused(func(c *token.Claims) { c.Status.URI = "" })
 	refused(func(c *token.Claims) { c.ExpiresAt = c.IssuedAt })
 	refused(func(c *token.Claims) { c.NotBefore = c.IssuedAt })
 	long := func(tokens int) func(*token.Claims) {
@@ -224,7 +241,7 @@ func FuzzAppendClaims(f *testing.F) {
 		for range more % 4 {
 			c.Audience = append(c.Audience, scope)
 		}
-		c.Rev = [3]int64{n, n >> 1, n >> 2}
+		c.Rev, c.Status = [3]int64{n, n >> 1, n >> 2}, token.Status{URI: aud, Index: n}
 		sameBytes(t, c)
 	})
 }

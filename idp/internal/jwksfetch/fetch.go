@@ -14,12 +14,12 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
-	"github.com/sentryagent/agentidp/idp/internal/turnstile"
 )
 
 // Bounds of one fetch.
 const (
 	timeout    = 3 * time.Second // for the whole of it, resolving included
+	patience   = 4 * time.Second // in line before it: one fetch of another's from the same host, and some
 	maxBody    = 64 << 10
 	maxHeaders = 16 << 10
 )
@@ -32,6 +32,7 @@ const (
 )
 
 var (
+	errGone    = errors.New("no keys are published any more")
 	errStatus  = errors.New("not answered 200")
 	errContent = errors.New("not a key set in JSON")
 	errBusy    = errors.New("too many key sets are being fetched")
@@ -59,20 +60,21 @@ type document struct {
 	ttl  time.Duration
 }
 
-// get fetches once, when it is its turn.
-func (f *Fetcher) get(ctx context.Context, uri string) (_ document, err error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// get fetches once, when it is its turn. The wait is not the site's fault, and
+// takes nothing from its time.
+func (f *Fetcher) get(ctx context.Context, at clientauth.KeyAddress) (_ document, err error) {
 	defer func() { f.meters.count(err) }()
-	u, wrong := parse(uri, f.options.AllowHTTP)
+	u, wrong := parse(at.URI, f.options.AllowHTTP)
 	if wrong != "" {
 		return document{}, fmt.Errorf("%w: the URI %s", errAddress, wrong)
 	}
-	leave, err := f.enter(ctx, u.Hostname())
+	leave, err := f.lines.enter(ctx, at.OrganizationID, strings.ToLower(u.Hostname()))
 	if err != nil {
 		return document{}, err
 	}
 	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return document{}, fmt.Errorf("request: %w", err)
@@ -92,7 +94,11 @@ func (f *Fetcher) get(ctx context.Context, uri string) (_ document, err error) {
 }
 
 func read(answer *http.Response) (document, error) {
-	if answer.StatusCode != http.StatusOK {
+	switch answer.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound, http.StatusGone:
+		return document{}, errGone
+	default:
 		return document{}, fmt.Errorf("%w but %d", errStatus, answer.StatusCode)
 	}
 	media, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
@@ -130,56 +136,4 @@ func lifetime(fields []string) time.Duration {
 		}
 	}
 	return min(max(ttl, minTTL), maxTTL)
-}
-
-// Lines in front of the network: one fetch at a time from one host, so that no
-// agent makes us a weapon against another's, and a few hosts at once.
-const (
-	atOnce  = 16
-	waiting = 256
-	perHost = 64 // waiting for one host
-)
-
-type lines struct {
-	all   *turnstile.Turnstile
-	hosts map[string]*host // guarded by Fetcher.mu
-}
-
-type host struct {
-	line  *turnstile.Turnstile
-	users int
-}
-
-// enter waits for the host, then for a place among all.
-func (f *Fetcher) enter(ctx context.Context, name string) (leave func(), err error) {
-	name = strings.ToLower(name)
-	f.mu.Lock()
-	h := f.lines.hosts[name]
-	if h == nil {
-		h = &host{line: turnstile.New(1, perHost)}
-		f.lines.hosts[name] = h
-	}
-	h.users++
-	f.mu.Unlock()
-	forget := func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if h.users--; h.users == 0 {
-			delete(f.lines.hosts, name)
-		}
-	}
-	if err := h.line.Enter(ctx); err != nil {
-		forget()
-		return nil, fmt.Errorf("%w from its host: %w", errBusy, err)
-	}
-	if err := f.lines.all.Enter(ctx); err != nil {
-		h.line.Leave()
-		forget()
-		return nil, fmt.Errorf("%w: %w", errBusy, err)
-	}
-	return func() {
-		f.lines.all.Leave()
-		h.line.Leave()
-		forget()
-	}, nil
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +17,6 @@ import (
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
-	"github.com/sentryagent/agentidp/idp/internal/turnstile"
 )
 
 const (
@@ -24,8 +25,7 @@ const (
 	cooldown = 30 * time.Second
 	// maxStale is how long keys count after they were last fetched, when they
 	// cannot be fetched again. A key that must go at once is cut off at the IdP.
-	maxStale   = 24 * time.Hour
-	maxEntries = 4096 // addresses remembered
+	maxStale = 24 * time.Hour
 )
 
 // ErrUnavailable says that the keys at an address cannot be known now.
@@ -53,20 +53,10 @@ type Fetcher struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	entries map[string]*entry // by URI
-	lines   lines
-}
+	lines *lines
 
-// entry is what is known of one address. Fetcher.mu guards it.
-type entry struct {
-	keys    *clientauth.KeySet // nil: never fetched
-	fetched time.Time          // of keys
-	expires time.Time          // of keys
-	tried   time.Time          // when the last fetch began, whatever became of it
-	used    time.Time
-	err     error         // of the last fetch
-	pending chan struct{} // closed when the fetch under way is done; nil: there is none
+	mu    sync.Mutex
+	cache cache // guarded by mu
 }
 
 // New makes a Fetcher.
@@ -77,9 +67,7 @@ func New(o Options) *Fetcher {
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
 	}
-	f := &Fetcher{options: o, entries: map[string]*entry{}}
-	f.client, f.meters = newClient(&o), newMeters(o.Metrics)
-	f.lines = lines{all: turnstile.New(atOnce, waiting), hosts: map[string]*host{}}
+	f := &Fetcher{options: o, client: newClient(&o), meters: newMeters(o.Metrics), lines: newLines(), cache: newCache()}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f
 }
@@ -94,15 +82,16 @@ func (f *Fetcher) Close() {
 // Keys implements clientauth.KeySource. Keys are fetched when they have
 // expired or lack the one that is asked for, once for all who wait, at most once
 // in a cooldown. When that fails the old ones do, if the one asked for is among
-// them. Its error is ErrUnavailable.
-func (f *Fetcher) Keys(ctx context.Context, uri string, holds func(*clientauth.KeySet) bool) (*clientauth.KeySet, error) {
-	keys, pending, err := f.look(uri, holds, true)
+// them. A site that says that it has no keys has not failed: there are none from
+// then on. The error is ErrUnavailable.
+func (f *Fetcher) Keys(ctx context.Context, at clientauth.KeyAddress, holds func(*clientauth.KeySet) bool) (*clientauth.KeySet, error) {
+	keys, pending, err := f.look(at, holds, true)
 	if pending == nil {
 		return keys, err
 	}
 	select {
 	case <-pending:
-		keys, _, err = f.look(uri, holds, false)
+		keys, _, err = f.look(at, holds, false)
 		return keys, err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
@@ -110,18 +99,18 @@ func (f *Fetcher) Keys(ctx context.Context, uri string, holds func(*clientauth.K
 }
 
 // look answers from what is known, or starts a fetch and says when it is done.
-func (f *Fetcher) look(uri string, holds func(*clientauth.KeySet) bool, mayFetch bool) (*clientauth.KeySet, <-chan struct{}, error) {
+func (f *Fetcher) look(at clientauth.KeyAddress, holds func(*clientauth.KeySet) bool, mayFetch bool) (*clientauth.KeySet, <-chan struct{}, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.options.Now()
-	e := f.entry(uri, now)
+	e := f.cache.find(at, now)
 	good := e.keys != nil && holds(e.keys)
 	if good && now.Before(e.expires) {
 		return e.keys, nil, nil
 	}
 	if mayFetch {
 		if e.pending == nil && (e.tried.IsZero() || now.Sub(e.tried) >= cooldown) {
-			f.start(uri, e, now)
+			f.start(at, e, now)
 		}
 		if e.pending != nil {
 			return nil, e.pending, nil
@@ -136,49 +125,44 @@ func (f *Fetcher) look(uri string, holds func(*clientauth.KeySet) bool, mayFetch
 	return e.keys, nil, nil
 }
 
-// entry finds the entry of uri, or makes one in the place of the one that was
-// longest not used and is idle.
-func (f *Fetcher) entry(uri string, now time.Time) *entry {
-	e := f.entries[uri]
-	if e == nil {
-		if len(f.entries) >= maxEntries {
-			f.evict()
-		}
-		e = &entry{err: errNever}
-		f.entries[uri] = e
-	}
-	e.used = now
-	return e
-}
-
 var errNever = errors.New("never fetched")
 
-func (f *Fetcher) evict() {
-	var oldest string
-	for uri, e := range f.entries {
-		if e.pending == nil && (oldest == "" || e.used.Before(f.entries[oldest].used)) {
-			oldest = uri
-		}
-	}
-	delete(f.entries, oldest)
-}
-
 // start fetches in a goroutine of its own: the caller may leave, others wait too.
-func (f *Fetcher) start(uri string, e *entry, now time.Time) {
+func (f *Fetcher) start(at clientauth.KeyAddress, e *entry, now time.Time) {
 	pending := make(chan struct{})
 	e.pending, e.tried = pending, now
 	f.running.Go(func() {
-		got, err := f.get(f.ctx, uri)
+		got, err := f.get(f.ctx, at)
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if err == nil {
-			at := f.options.Now()
-			e.keys, e.fetched, e.expires = got.keys, at, at.Add(got.ttl)
+		e.err, e.pending = nil, nil
+		switch {
+		case err == nil:
+			f.keep(at, e, got)
+		case errors.Is(err, errGone):
+			f.keep(at, e, document{keys: &clientauth.KeySet{}, ttl: minTTL})
+		case errors.Is(err, errBusy): // nobody was asked: that others are slow is not this site's fault
+			e.err, e.tried = err, time.Time{}
+		default:
+			e.err = brief(err)
 		}
-		if errors.Is(err, errBusy) {
-			e.tried = time.Time{} // nobody was asked: that other hosts are slow is not this one's fault
-		}
-		e.err, e.pending = err, nil
 		close(pending)
 	})
+}
+
+// keep takes what the site publishes in the place of what it published before.
+func (f *Fetcher) keep(at clientauth.KeyAddress, e *entry, got document) {
+	now := f.options.Now()
+	e.fetched, e.expires = now, now.Add(got.ttl)
+	f.cache.put(at, e, got.keys)
+}
+
+// brief is what is remembered of an error: it may quote the site at length.
+func brief(err error) error {
+	const most = 256 // bytes
+	if request := (*url.Error)(nil); errors.As(err, &request) {
+		err = request.Err // without the address
+	}
+	text := err.Error()
+	return errors.New(strings.ToValidUTF8(text[:min(len(text), most)], ""))
 }

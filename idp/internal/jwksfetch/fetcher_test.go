@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -99,7 +100,7 @@ func TestOldKeysServeWhileTheSiteIsAway(t *testing.T) {
 	s := newSite(t, answer(document(1)))
 	w := newWorld(t, s, nil)
 	w.has(s.uri(), 1)
-	s.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	s.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	w.forward(5 * time.Minute)
 	w.has(s.uri(), 1)
 	require.Equal(t, 1, w.count("status"))
@@ -115,6 +116,95 @@ func TestOldKeysServeWhileTheSiteIsAway(t *testing.T) {
 	w.has(s.uri(), 3)
 }
 
+// Keys that the site has taken back are gone at the next fetch: only a site that
+// cannot be asked has its old ones go on.
+func TestKeysThatWereTakenBack(t *testing.T) {
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	for name, fact := range map[string]struct {
+		result  string
+		handler http.HandlerFunc
+	}{
+		"404": {"gone", status(http.StatusNotFound)}, "410": {"gone", status(http.StatusGone)},
+		"an empty set":           {"ok", answer([]byte(`{"keys":[]}`))},
+		"no key that can verify": {"ok", answer([]byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, answer(document(1)))
+			w := newWorld(t, s, nil)
+			w.has(s.uri(), 1)
+			s.serve(fact.handler)
+			w.forward(5 * time.Minute)
+			before := w.count(fact.result)
+			set, err := w.keys(s.uri(), 1)
+			require.NoError(t, err, "that there is none is an answer")
+			require.Zero(t, set.Len())
+			require.Equal(t, before+1, w.count(fact.result))
+
+			s.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+			w.forward(30 * time.Second)
+			_, err = w.keys(s.uri(), 1)
+			require.ErrorIs(t, err, jwksfetch.ErrUnavailable, "the old ones do not come back")
+			s.serve(answer(document(2)))
+			w.forward(30 * time.Second)
+			w.has(s.uri(), 2)
+
+			w = newWorld(t, s, nil)
+			s.serve(fact.handler)
+			set, err = w.keys(s.uri(), 1)
+			require.NoError(t, err, "nor were there ever any")
+			require.Zero(t, set.Len())
+		})
+	}
+}
+
+// What one address had says nothing of another, nor one organization's copy to another.
+func TestKeysOfAnotherSetting(t *testing.T) {
+	s := newSite(t, answer(document(1)))
+	w := newWorld(t, s, nil)
+	w.has(s.uri(), 1)
+	s.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	_, err := w.keys(s.uri()+"?moved", 1)
+	require.ErrorIs(t, err, jwksfetch.ErrUnavailable)
+	_, err = w.keysFor("theirs", s.uri(), 1)
+	require.ErrorIs(t, err, jwksfetch.ErrUnavailable)
+	w.has(s.uri(), 1)
+}
+
+// An organization whose addresses do not answer waits alone.
+func TestSlowAddressesHoldUpTheirOrganizationAlone(t *testing.T) {
+	held, body := make(chan struct{}), document(1)
+	release := sync.OnceFunc(func() { close(held) })
+	var hits atomic.Int64
+	listener, err := net.Listen("tcp", "0.0.0.0:0")
+	require.NoError(t, err)
+	server := &httptest.Server{Listener: listener, Config: &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hits.Add(1)
+		if r.URL.Path == "/slow" {
+			<-held
+		}
+		answer(body)(w, r)
+	})}}
+	server.Start()
+	t.Cleanup(server.Close)
+	t.Cleanup(release)
+	w := newWorld(t, nil, func(o *jwksfetch.Options) { o.AllowHTTP = true })
+	uri := func(host int, path string) string {
+		return fmt.Sprintf("http://127.0.0.%d:%d%s", host, listener.Addr().(*net.TCPAddr).Port, path)
+	}
+	var all sync.WaitGroup
+	for i := range 90 {
+		all.Go(func() { _, _ = w.keysFor("theirs", uri(2+i, "/slow"), 1) })
+	}
+	require.Eventually(t, func() bool { return hits.Load() == 4 && w.count("busy") == 90-4-64 }, 10*time.Second, time.Millisecond)
+	w.has(uri(200, "/fast"), 1)
+	require.Equal(t, int64(5), hits.Load(), "four at once of the others, and ours")
+	release()
+	w.f.Close()
+	all.Wait()
+}
+
 // One slow fetch answers everybody; who leaves does not end it.
 func TestOneFetchForAllWhoWait(t *testing.T) {
 	release, body := make(chan struct{}), document(1)
@@ -124,7 +214,7 @@ func TestOneFetchForAllWhoWait(t *testing.T) {
 	impatient, leave := context.WithCancel(context.Background())
 	gone := make(chan error, 1)
 	go func() {
-		_, err := w.f.Keys(impatient, s.uri(), func(*clientauth.KeySet) bool { return true })
+		_, err := w.f.Keys(impatient, at(s.uri()), func(*clientauth.KeySet) bool { return true })
 		gone <- err
 	}()
 	require.Eventually(t, func() bool { return s.hits.Load() == 1 }, 10*time.Second, time.Millisecond)
@@ -206,15 +296,16 @@ func TestAnswersThatAreNoKeySet(t *testing.T) {
 		result  string
 		handler http.HandlerFunc
 	}{
-		"junk":                   {"content", answer([]byte("junk"))},
-		"empty":                  {"content", answer(nil)},
-		"an error page":          {"content", answer(good, "Content-Type: text/html")},
-		"no media type":          {"content", answer(good, "Content-Type: ")},
-		"compressed":             {"content", answer(good, "Content-Encoding: gzip")},
-		"no key that can verify": {"content", answer([]byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`))},
-		"created":                {"status", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusCreated); answer(good)(w, r) }},
-		"a byte too long":        {"content", answer(append(bytes.Repeat([]byte(" "), 64<<10+1-len(good)), good...))},
-		"huge headers":           {"unreachable", answer(good, "X-Fill: "+strings.Repeat("x", 32<<10))},
+		"junk":            {"content", answer([]byte("junk"))},
+		"empty":           {"content", answer(nil)},
+		"an error page":   {"content", answer(good, "Content-Type: text/html")},
+		"no media type":   {"content", answer(good, "Content-Type: ")},
+		"compressed":      {"content", answer(good, "Content-Encoding: gzip")},
+		"no key set":      {"content", answer([]byte(`{"keys":{}}`))},
+		"forbidden":       {"status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }},
+		"created":         {"status", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusCreated); answer(good)(w, r) }},
+		"a byte too long": {"content", answer(append(bytes.Repeat([]byte(" "), 64<<10+1-len(good)), good...))},
+		"huge headers":    {"unreachable", answer(good, "X-Fill: "+strings.Repeat("x", 32<<10))},
 		"cut off": {"unreachable", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "1000")

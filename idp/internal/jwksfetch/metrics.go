@@ -14,6 +14,7 @@ type meters map[string]*metrics.Counter
 // The results.
 const (
 	resultOK          = "ok"
+	resultGone        = "gone" // 404 or 410: no keys any more
 	resultRefused     = "refused_address"
 	resultStatus      = "status"
 	resultContent     = "content"
@@ -24,7 +25,7 @@ const (
 
 func newMeters(set *metrics.Set) meters {
 	m := meters{}
-	for _, result := range []string{resultOK, resultRefused, resultStatus, resultContent, resultTimeout, resultBusy, resultUnreachable} {
+	for _, result := range []string{resultOK, resultGone, resultRefused, resultStatus, resultContent, resultTimeout, resultBusy, resultUnreachable} {
 		m[result] = set.NewCounter(`agentidp_jwks_fetches_total{result="` + result + `"}`)
 	}
 	return m
@@ -37,6 +38,8 @@ func resultOf(err error) string {
 	switch {
 	case err == nil:
 		return resultOK
+	case errors.Is(err, errGone):
+		return resultGone
 	case errors.Is(err, errAddress):
 		return resultRefused
 	case errors.Is(err, errStatus):

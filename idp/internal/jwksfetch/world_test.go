@@ -97,9 +97,19 @@ func newWorld(t *testing.T, s *site, change func(*jwksfetch.Options)) *world {
 
 func (w *world) forward(d time.Duration) { w.at.Add(int64(d / time.Second)) }
 
+// at is an address of the organization that a test is about.
+func at(uri string) clientauth.KeyAddress {
+	return clientauth.KeyAddress{OrganizationID: "ours", URI: uri}
+}
+
 // keys asks for a set of at least so many keys.
 func (w *world) keys(uri string, atLeast int) (*clientauth.KeySet, error) {
-	return w.f.Keys(context.Background(), uri, func(s *clientauth.KeySet) bool { return s.Len() >= atLeast })
+	return w.keysFor("ours", uri, atLeast)
+}
+
+func (w *world) keysFor(organization, uri string, atLeast int) (*clientauth.KeySet, error) {
+	from := clientauth.KeyAddress{OrganizationID: organization, URI: uri}
+	return w.f.Keys(context.Background(), from, func(s *clientauth.KeySet) bool { return s.Len() >= atLeast })
 }
 
 func (w *world) has(uri string, keys int) {

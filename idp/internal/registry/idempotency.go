@@ -44,11 +44,7 @@ func (a *Actor) Remember(ctx context.Context, tx *store.Tx, status int, resource
 		return nil
 	}
 	// Replayed saw no live record; one past its 24 hours may still be in the way.
-	_, err := tx.Idempotency.Get(ctx, a.key())
-	if err == nil {
-		err = tx.Idempotency.Prune(ctx, now.Add(-keyLife))
-	}
-	if err != nil && !errors.Is(err, idp.ErrNotFound) {
+	if err := tx.Idempotency.Delete(ctx, a.key()); err != nil {
 		return err
 	}
 	return tx.Idempotency.Insert(ctx, store.IdempotencyRecord{

@@ -134,7 +134,7 @@ func checkPage(page store.Page) []idp.Rule {
 
 // Prune forgets idempotency keys past their 24 hours. Call it now and then.
 func (s *Service) Prune(ctx context.Context) error {
-	return StoreError(s.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return StoreError(store.PruneAll(ctx, s.db, func(ctx context.Context, tx *store.Tx) (bool, error) {
 		return tx.Idempotency.Prune(ctx, s.now().Add(-keyLife))
 	}))
 }

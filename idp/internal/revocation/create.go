@@ -16,7 +16,7 @@ import (
 )
 
 // NewRevocation is the body of POST /revocations. ID names what Type says:
-// agentId, clientId of a credential, organizationId, kid, or jti.
+// agentId, credentialId or clientId of a credential, organizationId, kid, or jti.
 type NewRevocation struct {
 	Type   string
 	ID     string
@@ -29,6 +29,8 @@ const reasonHand = "revoked"
 var (
 	identifier = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 	reasonForm = regexp.MustCompile(`^[ -~]{0,256}$`)
+	// No client id looks like this: they begin with aidp_c_.
+	credentialID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 )
 
 func (in *NewRevocation) check() error {
@@ -68,12 +70,16 @@ func (s *Service) create(ctx context.Context, actor *registry.Actor, in *NewRevo
 	var made idp.Revocation
 	var again bool
 	err := actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
-		earlier, err := actor.Replayed(ctx, tx, now)
-		if again = earlier != ""; err != nil || again {
-			made = unpack(earlier, in)
+		named, err := resolve(ctx, tx, in)
+		if err != nil {
 			return nil, err
 		}
-		cut := cut{service: s, tx: tx, actor: actor, in: in, now: now, spare: spare}
+		earlier, err := actor.Replayed(ctx, tx, now)
+		if again = earlier != ""; err != nil || again {
+			made = unpack(earlier, named)
+			return nil, err
+		}
+		cut := cut{service: s, tx: tx, actor: actor, in: named, now: now, spare: spare}
 		organizationID, err := cut.make(ctx)
 		if err != nil {
 			return nil, err
@@ -82,7 +88,7 @@ func (s *Service) create(ctx context.Context, actor *registry.Actor, in *NewRevo
 		if err := actor.Remember(ctx, tx, http.StatusCreated, pack(&made), now); err != nil || cut.existed {
 			return cut.events, err
 		}
-		metadata := map[string]any{"type": in.Type, "id": in.ID, "reason": in.Reason}
+		metadata := map[string]any{"type": named.Type, "id": named.ID, "reason": named.Reason}
 		if made.Epoch != 0 {
 			metadata["epoch"] = made.Epoch
 		}
@@ -93,6 +99,20 @@ func (s *Service) create(ctx context.Context, actor *registry.Actor, in *NewRevo
 		return idp.Revocation{}, false, err
 	}
 	return made, again, nil
+}
+
+// resolve names a credential as tokens and the feed do, by its client id.
+func resolve(ctx context.Context, tx *store.Tx, in *NewRevocation) (*NewRevocation, error) {
+	if idp.RevocationType(in.Type) != idp.RevokeCredential || !credentialID.MatchString(in.ID) {
+		return in, nil
+	}
+	clientID, err := tx.Credentials.ClientID(ctx, in.ID)
+	if errors.Is(err, idp.ErrNotFound) {
+		return nil, noTarget("credential", "credential_not_found")
+	}
+	named := *in
+	named.ID = clientID
+	return &named, err
 }
 
 // pack keeps of an entry what the request that made it does not say.

@@ -45,6 +45,20 @@ func TestCreate(t *testing.T) {
 	creates(acme, "agent", a.agent.ID, idp.Revocation{Epoch: 1}, "acme")
 	creates(w.root, "agent", a.agent.ID, idp.Revocation{Epoch: 2}, "acme")
 	creates(acme, "credential", a.credential.ClientID, idp.Revocation{Epoch: 1}, "acme")
+	{ // by the id that the API lists it under, the entry is the same
+		key := registry.Idempotency{Key: "k", Path: "/revocations"}
+		acme := acme
+		acme.Idempotency = &key
+		for _, again := range []bool{false, true} {
+			w.refresh(&acme)
+			got, replayed, err := w.Create(w.ctx, acme, revocation.NewRevocation{Type: "credential", ID: a.credential.ID})
+			require.NoError(t, err)
+			require.Equal(t, again, replayed)
+			require.Equal(t, idp.Revocation{Seq: seq + 1, Type: idp.RevokeCredential, ID: a.credential.ClientID, Epoch: 2, Reason: "revoked", At: w.now()}, got)
+		}
+		seq++
+		require.Equal(t, a.credential.ClientID, w.happened(idp.ActionRevocationCreated)[0].Metadata["id"])
+	}
 	creates(acme, "organization", "acme", idp.Revocation{Epoch: 1}, "acme")
 	creates(w.root, "organization", "acme", idp.Revocation{Epoch: 2}, "acme")
 	creates(w.root, "jti", "00000000-0000-4000-8000-000000000000", idp.Revocation{Expires: w.now().Add(time.Hour + time.Second)}, "default")
@@ -90,7 +104,9 @@ func TestCreateRefused(t *testing.T) {
 	refused(acme, "jti", "j", apierr.Forbidden, "operator_only")
 
 	refused(acme, "agent", "none", apierr.NotFound, "agent_not_found")
+	refused(rival, "credential", auditor.credential.ID, apierr.NotFound, "other_organization")
 	refused(acme, "credential", "none", apierr.NotFound, "credential_not_found")
+	refused(acme, "credential", "00000000-0000-4000-8000-000000000000", apierr.NotFound, "credential_not_found")
 	refused(w.root, "organization", "none", apierr.NotFound, "organization_not_found")
 	refused(w.root, "kid", "none", apierr.NotFound, "key_not_found")
 

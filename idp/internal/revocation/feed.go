@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/feed"
@@ -19,9 +20,11 @@ const (
 	snapshotAge = 30 * time.Second
 )
 
-// Result is one answer of the feed: exactly one member is set.
+// Result is one answer of the feed: a page or a snapshot. Polls at one cursor
+// share it: nobody changes it.
 type Result struct {
 	Page     *feed.Page // what happened after the caller's cursor
+	Body     []byte     // Page in JSON
 	Snapshot string     // compact JWS of a feed.Snapshot, replacing all the caller has
 }
 
@@ -48,16 +51,16 @@ func (s *Service) Poll(ctx context.Context, after string, wait time.Duration) (R
 	timer := time.NewTimer(min(max(wait, 0), feed.MaxWait*time.Second))
 	defer timer.Stop()
 	for last := wait <= 0; ; {
-		page, known, err := s.page(ctx, cursor)
+		read, err := s.reads.at(ctx, cursor.Seq, func(ctx context.Context, to *reading) { s.read(ctx, cursor, to) })
 		switch {
 		case errors.Is(ctx.Err(), context.Canceled):
-			return Result{Page: s.empty(cursor)}, nil
+			return s.nothing(cursor)
 		case err != nil:
-			return Result{}, err
-		case !known:
+			return Result{}, registry.StoreError(err)
+		case !read.known:
 			return s.snapshotFrom(ctx)
-		case last || len(page.Entries) > 0:
-			return Result{Page: page}, nil
+		case last || len(read.page.Entries) > 0:
+			return Result{Page: read.page, Body: read.body}, nil
 		}
 		select {
 		case <-changed:
@@ -71,6 +74,20 @@ func (s *Service) Poll(ctx context.Context, after string, wait time.Duration) (R
 
 func (s *Service) empty(cursor feed.Cursor) *feed.Page {
 	return &feed.Page{Epoch: s.epoch, Cursor: cursor.String(), Entries: []feed.Entry{}}
+}
+
+// nothing is the answer to a caller that left.
+func (s *Service) nothing(cursor feed.Cursor) (Result, error) {
+	page := s.empty(cursor)
+	body, err := encodePage(page)
+	return Result{Page: page, Body: body}, err
+}
+
+// read reads a page for all who wait for it.
+func (s *Service) read(ctx context.Context, cursor feed.Cursor, to *reading) {
+	if to.page, to.known, to.err = s.page(ctx, cursor); to.err == nil {
+		to.body, to.err = encodePage(to.page)
+	}
 }
 
 // page reads what follows the cursor; known is false for a cursor that cannot be continued.

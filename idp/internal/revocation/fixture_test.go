@@ -150,11 +150,13 @@ type client struct {
 }
 
 func (c client) own() revocation.Caller {
-	return revocation.Caller{AgentID: c.agent.ID, OrganizationID: c.agent.OrganizationID}
+	return revocation.Caller{Actor: registry.Actor{AgentID: c.agent.ID, OrganizationID: c.agent.OrganizationID, ClientID: c.credential.ClientID}}
 }
 
 func (c client) all() revocation.Caller {
-	return revocation.Caller{AgentID: c.agent.ID, OrganizationID: c.agent.OrganizationID, Organization: true}
+	caller := c.own()
+	caller.Organization = true
+	return caller
 }
 
 func (w *world) client(by registry.Actor, name string, capabilities ...string) client {

@@ -64,6 +64,7 @@ type Service struct {
 	leeway   time.Duration
 	clock    idp.Clock
 	epoch    string // of the feed; the same for all replicas
+	reads    readings
 	snapshot snapshots
 }
 
@@ -123,7 +124,7 @@ func (s *Service) TokenLive(ctx context.Context, claims token.Claims) (gate stor
 // clock turns out to be a token's lifetime ahead. Call it now and then.
 func (s *Service) Prune(ctx context.Context) error {
 	long := s.now().Add(-s.maxTTL - s.leeway)
-	return registry.StoreError(s.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return registry.StoreError(store.PruneAll(ctx, s.db, func(ctx context.Context, tx *store.Tx) (bool, error) {
 		return tx.Revocations.Prune(ctx, long, long)
 	}))
 }

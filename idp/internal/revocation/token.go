@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
@@ -16,11 +17,9 @@ import (
 
 // Caller asks about a token or wants it dead.
 type Caller struct {
-	AgentID        string
-	OrganizationID string
+	registry.Actor
 	// Organization lets the caller at every token of its organization, not only its own.
 	Organization bool
-	Origin       idp.Origin
 }
 
 func (c *Caller) owns(claims *token.Claims) bool {
@@ -93,7 +92,7 @@ func (s *Service) Introspect(ctx context.Context, caller Caller, raw string) (In
 
 // Revoke kills one token of the caller for good. A token that is dead already,
 // or no token at all, is no error (RFC 7009 section 2.2); a foreign one is
-// UNAUTHORIZED_CLIENT and lives on.
+// UNAUTHORIZED_CLIENT and lives on. A caller who was cut off meanwhile is UNAUTHENTICATED.
 func (s *Service) Revoke(ctx context.Context, caller Caller, raw string) error {
 	claims, err := s.verify(ctx, raw, s.notBefore(raw))
 	if refused(err) {
@@ -115,7 +114,10 @@ func (s *Service) Revoke(ctx context.Context, caller Caller, raw string) error {
 	now := s.now()
 	return s.log.Commit(ctx, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 		again, err := tx.Revocations.RevokedToken(ctx, claims.JTI, "")
-		if err != nil || again {
+		if err != nil || again { // by the very token too: whoever asked first has killed it
+			return nil, err
+		}
+		if _, err := caller.Live(ctx, tx); err != nil {
 			return nil, err
 		}
 		_, err = tx.Revocations.Append(ctx, idp.Revocation{

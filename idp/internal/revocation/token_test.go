@@ -205,6 +205,29 @@ func TestRevoke(t *testing.T) {
 	w.happened()
 }
 
+// Whoever was cut off before the commit is too late, even if it was let in before.
+func TestRevokeAsksAgainForItsCaller(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.client(w.root, "a", "notes:read"), w.client(w.root, "b", "notes:read")
+	raw := w.token(a)
+	_, _, err := w.Create(w.ctx, w.root, revocation.NewRevocation{Type: "agent", ID: b.agent.ID})
+	require.NoError(t, err)
+	w.mark()
+	err = w.Revoke(w.ctx, b.all(), raw)
+	require.True(t, apierr.Is(err, apierr.Unauthenticated), err)
+	require.Equal(t, "token_revoked", apierr.From(err).Reason)
+	w.happened()
+	require.True(t, w.active(a, raw))
+
+	claims := w.claims(a)
+	self := a.own()
+	self.JTI, self.KID = claims.JTI, w.kid()
+	raw = w.mint(claims)
+	for range 2 {
+		require.NoError(t, w.Revoke(w.ctx, self, raw), "a token ends itself, and again")
+	}
+}
+
 func TestRevokeAtOnce(t *testing.T) {
 	w := newWorld(t)
 	a := w.client(w.root, "a", "notes:read")

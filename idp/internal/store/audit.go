@@ -80,8 +80,10 @@ type Revocations interface {
 	Bounds(ctx context.Context) (last, pruned int64, err error)
 	// RevokedToken reports whether an entry names the jti or the kid.
 	RevokedToken(ctx context.Context, jti, kid string) (bool, error)
-	// Prune removes jti entries that expired before now and epoch entries made before epochsBefore; kid entries stay.
-	Prune(ctx context.Context, now, epochsBefore time.Time) error
+	// Prune removes up to PruneBatch entries, and reports whether there may be more:
+	// jti entries that expired before now, and epoch entries made before
+	// epochsBefore; kid entries stay.
+	Prune(ctx context.Context, now, epochsBefore time.Time) (more bool, err error)
 }
 
 // KeyUse says what a key signs.
@@ -145,11 +147,15 @@ type Sidecar struct {
 	SeenAt         time.Time
 }
 
+// MaxSidecars is how many sidecars of one agent are kept.
+const MaxSidecars = 1000
+
 // Sidecars keeps who is connected.
 type Sidecars interface {
 	// Get answers idp.ErrNotFound for a pair never seen.
 	Get(ctx context.Context, agentID, id string) (Sidecar, error)
-	// Put inserts or replaces the row.
+	// Put inserts or replaces the row. An agent has at most MaxSidecars rows: one
+	// more takes the place of the one that was not seen for longest.
 	Put(ctx context.Context, s Sidecar) error
 	// List returns a page, most recently seen first, and the total.
 	List(ctx context.Context, organizationID string, page Page) ([]Sidecar, int, error)

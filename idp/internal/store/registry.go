@@ -20,6 +20,8 @@ type Organizations interface {
 	Update(ctx context.Context, o idp.Organization) error
 	// RaiseEpoch adds one to the revocation epoch and returns the new one.
 	RaiseEpoch(ctx context.Context, id string) (int64, error)
+	// RaiseEpochs adds by to the revocation epoch of every organization.
+	RaiseEpochs(ctx context.Context, by int64) error
 }
 
 // AgentFilter narrows a list; zero members do not filter.
@@ -56,6 +58,8 @@ type Credentials interface {
 	Get(ctx context.Context, agentID, id string) (idp.Credential, error)
 	// List returns a page of the agent's credentials, revoked ones too, and the total.
 	List(ctx context.Context, agentID string, page Page) ([]idp.Credential, int, error)
+	// ClientID is the client id of the credential with the id, whoever's it is.
+	ClientID(ctx context.Context, id string) (string, error)
 	// Live lists the agent's credentials with status active, expired ones too.
 	Live(ctx context.Context, agentID string) ([]idp.Credential, error)
 	// Insert answers idp.ErrConflict when the client id is taken.
@@ -157,16 +161,19 @@ type Idempotency interface {
 	Get(ctx context.Context, key IdempotencyKey) (IdempotencyRecord, error)
 	// Insert answers idp.ErrConflict when the key is taken.
 	Insert(ctx context.Context, r IdempotencyRecord) error
-	// Prune removes records created before the time.
-	Prune(ctx context.Context, before time.Time) error
+	// Delete forgets one record; none is no error.
+	Delete(ctx context.Context, key IdempotencyKey) error
+	// Prune removes up to PruneBatch records created before the time, oldest
+	// first, and reports whether there may be more.
+	Prune(ctx context.Context, before time.Time) (more bool, err error)
 }
 
 // Assertions remembers the client assertions that were used (RFC 7523 section 3, item 7).
 type Assertions interface {
 	// Use answers idp.ErrConflict when the client used the jti before and it was not pruned.
 	Use(ctx context.Context, clientID, jti string, expires time.Time) error
-	// Prune removes those that expired before now.
-	Prune(ctx context.Context, now time.Time) error
+	// Prune removes up to PruneBatch of those that expired before now, and reports whether there may be more.
+	Prune(ctx context.Context, now time.Time) (more bool, err error)
 }
 
 // Settings keeps the few values an installation has once: its revocation feed
@@ -175,4 +182,6 @@ type Settings interface {
 	Get(ctx context.Context, name string) (string, error)
 	// PutIfAbsent stores the value unless there is one, and returns what is stored.
 	PutIfAbsent(ctx context.Context, name, value string) (string, error)
+	// Put stores the value in the place of what there is.
+	Put(ctx context.Context, name, value string) error
 }

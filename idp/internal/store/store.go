@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // AnyOrganization as an organization argument means: do not scope.
@@ -25,6 +26,11 @@ var ErrUnavailable = errors.New("store unavailable")
 // backend could not find out. It is an ErrUnavailable.
 var ErrUnknown = fmt.Errorf("%w: it may have been committed", ErrUnavailable)
 
+// ErrStatement says that one statement took too long or could not be carried
+// out, and that the backend is well otherwise: nothing was done, and a
+// transaction without that statement may succeed. It is an ErrUnavailable.
+var ErrStatement = fmt.Errorf("%w: a statement failed", ErrUnavailable)
+
 // ErrReadOnly answers a write inside View.
 var ErrReadOnly = errors.New("write in a read-only transaction")
 
@@ -36,6 +42,11 @@ type DB interface {
 	Update(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
 	// View runs fn on one consistent snapshot that sees every commit that returned before it.
 	View(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
+	// Drop frees what a month of a class takes up, as far as its events are
+	// recorded by Retention, in transactions of its own that hold no writer up. It
+	// reports whether nothing is left; false: somebody was in the way, or there are
+	// events that are not recorded. To repeat it is harmless, on any replica.
+	Drop(ctx context.Context, class Class, month time.Time) (done bool, err error)
 	// Watch returns a channel that is signalled after any process committed a
 	// revocation or a change of a key. Signals coalesce and may be spurious. stop releases it.
 	Watch() (changed <-chan struct{}, stop func())
@@ -52,12 +63,15 @@ type Tx struct {
 	Admissions    Admissions
 	Events        Events
 	Tree          Tree
+	Retention     Retention
 	Revocations   Revocations
 	Keys          Keys
 	Idempotency   Idempotency
 	Assertions    Assertions
 	Sidecars      Sidecars
 	Settings      Settings
+	Stats         Stats
+	StatusLists   StatusLists
 	// Savepoint runs fn so that its error undoes its own writes only. It returns fn's error.
 	Savepoint func(ctx context.Context, fn func(ctx context.Context) error) error
 }

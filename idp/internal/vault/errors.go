@@ -22,6 +22,11 @@ var ErrUnavailable = fmt.Errorf("vault: %w", store.ErrUnavailable)
 // ErrConflict says that somebody else wrote the same entry first. It is an idp.ErrConflict.
 var ErrConflict = fmt.Errorf("vault: %w", idp.ErrConflict)
 
+// ErrLost says that Vault has no digest where a row says that there is one: it
+// was destroyed with its credential, or Vault has lost it. Which of the two only
+// the store can tell.
+var ErrLost = errors.New("vault: no digest at the reference")
+
 // What an answer can mean besides. Neither leaves the package.
 var (
 	errForbidden = errors.New("permission denied")

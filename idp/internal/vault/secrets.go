@@ -111,9 +111,10 @@ func (s *Secrets) write(ctx context.Context, r *reference, secret string, newest
 	return made.Version, err
 }
 
-// Verify reports whether encoded is of the secret. An entry or a version that
-// was deleted is of none. An error says that it cannot tell, never that the
-// secret is wrong: ErrUnavailable when Vault cannot serve. It reads once.
+// Verify reports whether encoded is of the secret. An error says that it cannot
+// tell, never that the secret is wrong: ErrUnavailable when Vault cannot serve,
+// ErrLost when the entry or its version is not there and the secret may be
+// right. It reads once.
 func (s *Secrets) Verify(ctx context.Context, encoded, secret string) (bool, error) {
 	r, err := parse(encoded)
 	if err != nil {
@@ -125,7 +126,10 @@ func (s *Secrets) Verify(ctx context.Context, encoded, secret string) (bool, err
 	}, &got)
 	want := r.digest(secret)
 	if errors.Is(err, errAbsent) {
-		return false, nil
+		if !s.Candidate(encoded, secret) {
+			return false, nil
+		}
+		return false, ErrLost
 	}
 	if err != nil {
 		return false, err

@@ -129,6 +129,14 @@ func (w *world) unavailable(s *vault.Secrets, encoded, secret string) {
 	require.False(w, right)
 }
 
+// lost demands ErrLost, and never a verdict.
+func (w *world) lost(s *vault.Secrets, encoded, secret string) {
+	w.Helper()
+	right, err := s.Verify(w.Context(), encoded, secret)
+	require.ErrorIs(w, w.err(err), vault.ErrLost)
+	require.False(w, right)
+}
+
 func newID() string { return uuid.NewString() }
 
 type transcript struct {

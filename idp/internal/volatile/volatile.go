@@ -32,7 +32,10 @@ type Limiter interface {
 	// configuration, a handful in all. Counts of different windows are apart.
 	//
 	// A process never exceeds the limit, whatever becomes of the sharing. While
-	// it works, all processes together do not either. With a limit of up to 256
+	// it works, all processes together do not either. Only a key that comes when
+	// the process has no place left for it depends on the sharing: what was
+	// counted there is lost with it, and the limit starts again, within what the
+	// process admits to all such keys together. With a limit of up to 256
 	// each place is free again exactly one window after it was taken; past that,
 	// requests of the same 1/255 of a window are forgotten together: late by that
 	// much, never early.

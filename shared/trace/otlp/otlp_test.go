@@ -108,7 +108,7 @@ func exporter(t *testing.T, url string, o otlp.Options) (*otlp.Exporter, func(st
 }
 
 func span(name string) trace.Span {
-	own, _ := trace.Sampler(1).Start(nil, "")
+	own, _ := (&trace.Sampler{Share: 1}).Start(nil, "")
 	start := time.Date(2026, 7, 1, 12, 0, 0, 5, time.UTC)
 	return trace.Span{Context: own, Name: name, Start: start, End: start.Add(time.Millisecond)}
 }
@@ -130,13 +130,13 @@ func TestExport(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
 	r := newReceiver(t)
 	e, metric := exporter(t, r.URL, otlp.Options{Every: 10 * time.Millisecond})
-	own, caller := trace.Sampler(0).Start([]byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), "rojo=1")
+	own, caller := new(trace.Sampler).Start([]byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), "rojo=1")
 	start := time.Date(2026, 7, 1, 12, 0, 0, 5, time.UTC)
 	e.Export(trace.Span{
 		Context: own, Parent: caller, Name: "GET /x", Start: start, End: start.Add(time.Second), Failed: true,
 		Text: [][2]string{{"http.route", "/x"}, {"agentidp.reason", ""}}, Numbers: []trace.Number{{Name: "http.response.status_code", Value: 503}},
 	})
-	unsampled, _ := trace.Sampler(0).Start(nil, "")
+	unsampled, _ := new(trace.Sampler).Start(nil, "")
 	e.Export(trace.Span{Context: unsampled, Name: "not this", Start: start, End: start})
 	e.Export(span("root"))
 	require.Eventually(t, func() bool { return len(r.spans()) == 2 }, 10*time.Second, time.Millisecond)

@@ -19,18 +19,18 @@ const (
 	resolvePause = 50 * time.Millisecond
 )
 
-// identity is how a transaction is found again after its connection was lost.
+// identity is how a transaction is found again after its connection was lost:
+// by what it wrote. Its transaction id would not do, because a crash may keep an
+// id from the disk, and then the server gives it out again.
 type identity struct {
-	transaction string // full transaction id (xid8)
-	timeline    string // a promoted standby may give the same id to another transaction
-	durable     bool   // the server's settings make the commit durable
-	replicated  bool   // a commit waits for a standby
+	number     int64  // of this writer's transactions; it is written to its row of writers
+	first      bool   // no commit of this writer is known: there may be no row
+	timeline   string // changes when a standby takes over
+	durable    bool   // the server's settings make the commit durable
+	replicated bool   // a commit waits for a standby
 }
 
-func scanIdentity(r row) (i identity, err error) {
-	err = r.Scan(&i.transaction, &i.timeline, &i.durable, &i.replicated)
-	return i, err
-}
+func (i *identity) scan(r row) error { return r.Scan(&i.timeline, &i.durable, &i.replicated) }
 
 const announceChange = `UPDATE changes SET number = number + 1 WHERE id = 1 RETURNING pg_notify('agentidp_changed', '')`
 
@@ -55,6 +55,7 @@ func (s *Store) commit(ctx context.Context, t *transaction) error {
 	if err != nil {
 		return translate(err)
 	}
+	s.committed = true
 	if t.announce {
 		s.watchers.signal()
 	}
@@ -77,26 +78,25 @@ func (t *transaction) sendCommit(ctx context.Context) error {
 	return nil
 }
 
-const commitOutcome = `
-SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) = $2, coalesce(pg_xact_status($1::text::xid8), 'unknown')`
+var (
+	errOpen    = errors.New("the transaction is still open")
+	errUnclear = errors.New("the server cannot tell any more")
+)
 
 // resolve finds out on another connection whether the transaction was
-// committed after all. Without that the caller might write it twice. What was
-// to wait for a standby stays unknown: the wait has ended, nobody says how.
+// committed after all. Without that the caller might write it twice.
 func (s *Store) resolve(ctx context.Context, t *transaction, lost error) error {
 	started := time.Now()
 	limited, done := context.WithTimeout(context.WithoutCancel(ctx), resolveLimit)
 	defer done()
 	for {
-		outcome, err := s.outcome(limited, t.id)
+		committed, err := s.outcome(limited, t.id)
 		switch {
-		case err == nil && outcome == "committed" && !t.id.replicated:
+		case err == nil && committed:
 			return nil
-		case err == nil && outcome == "aborted":
+		case err == nil:
 			return fmt.Errorf("%w: the commit was cut off and nothing was done: %w", store.ErrUnavailable, lost)
-		case err == nil && outcome != "in progress":
-			return fmt.Errorf("%w: %w", store.ErrUnknown, lost)
-		case err != nil && time.Since(started) > reachLimit:
+		case errors.Is(err, errUnclear), !errors.Is(err, errOpen) && time.Since(started) > reachLimit:
 			return fmt.Errorf("%w: %w", store.ErrUnknown, errors.Join(lost, err))
 		}
 		pause := time.NewTimer(resolvePause)
@@ -112,22 +112,63 @@ func (s *Store) resolve(ctx context.Context, t *transaction, lost error) error {
 	}
 }
 
-// outcome asks on a connection made for it: the pool's may be as dead as the one that was lost.
-func (s *Store) outcome(ctx context.Context, id identity) (string, error) {
+const outcomeLockTimeout = `SET LOCAL lock_timeout = '500ms'`
+
+const commitOutcome = `
+SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8), coalesce((SELECT number FROM writers WHERE id = $1), 0)`
+
+// outcome asks under the writers' lock, which the transaction held: whoever has
+// it knows that the transaction has ended, and sees what it left. It asks on a
+// connection made for it: the pool's may be as dead as the one that was lost.
+func (s *Store) outcome(ctx context.Context, id identity) (committed bool, err error) {
 	ctx, done := context.WithTimeout(ctx, reachLimit)
 	defer done()
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	defer conn.Close(ctx) //nolint:errcheck // read only
-	var sameTimeline bool
-	var outcome string
-	if err := conn.QueryRow(ctx, commitOutcome, id.transaction, id.timeline).Scan(&sameTimeline, &outcome); err != nil {
-		return "", err
+	batch := &pgx.Batch{}
+	for _, statement := range []string{writeBegin, writeLimits, outcomeLockTimeout, writeLock} {
+		batch.Queue(statement)
 	}
-	if !sameTimeline {
-		return "unknown", nil
+	var timeline string
+	var number int64
+	batch.Queue(commitOutcome, s.writer).QueryRow(func(r pgx.Row) error { return r.Scan(&timeline, &number) })
+	batch.Queue(rollback)
+	switch err := conn.SendBatch(ctx, batch).Close(); {
+	case code(err) == codeLockTimeout:
+		return false, errOpen
+	case err != nil:
+		return false, err
 	}
-	return outcome, nil
+	return id.committed(timeline, number)
+}
+
+// committed decides by what the writer's row says now, 0 when there is none.
+func (i *identity) committed(timeline string, number int64) (bool, error) {
+	promoted := timeline != i.timeline
+	switch {
+	case number == i.number && i.replicated && !promoted:
+		return false, fmt.Errorf("%w: the wait for a standby has ended, nobody says how", errUnclear)
+	case number == i.number:
+		return true, nil
+	case promoted:
+		return false, fmt.Errorf("%w: a standby took over that does not have it", errUnclear)
+	case number > i.number, number == 0 && !i.first:
+		return false, fmt.Errorf("%w: the writer's row was changed by another", errUnclear)
+	default:
+		return false, nil
+	}
+}
+
+const writersPrune = `
+DELETE FROM writers
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM writers WHERE at < (extract(epoch FROM now() - interval '1 hour') * 1000)::bigint LIMIT 1000))`
+
+// forgetWriters removes the rows of processes that are gone: one that serves
+// writes every minute.
+func (t *transaction) forgetWriters(ctx context.Context) error {
+	_, err := t.exec(ctx, writersPrune)
+	return err
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/idp/internal/store/postgres/pgtest"
 )
 
 // A connection that ends while COMMIT is under way leaves the outcome to be
@@ -69,28 +71,101 @@ func TestResolvingEndsWithTheCaller(t *testing.T) {
 	require.Less(t, time.Since(began), 2*time.Second)
 }
 
-// After a failover the same id may belong to another's transaction.
-func TestOutcomeOnAnotherTimelineIsUnknown(t *testing.T) {
+// ask looks a transaction of the store up.
+func ask(t *testing.T, s *Store, id identity) (committed bool) {
+	t.Helper()
+	committed, err := s.outcome(t.Context(), id)
+	require.NoError(t, err)
+	return committed
+}
+
+func TestOutcomeIsWhatTheWriterLeft(t *testing.T) {
 	s := opened(t)
-	var id identity
+	var first, second, third identity
+	run := func(id *identity, err error) {
+		require.ErrorIs(t, s.update(t.Context(), func(_ context.Context, tx *transaction) error { *id = tx.id; return err }), err)
+	}
+	run(&first, errCaller)
+	require.True(t, first.first)
+	require.False(t, ask(t, s, first), "no row")
+	run(&second, nil)
+	require.True(t, ask(t, s, second))
+	run(&third, errCaller)
+	require.False(t, third.first)
+	require.False(t, ask(t, s, third))
 	require.NoError(t, s.update(t.Context(), func(ctx context.Context, tx *transaction) error {
-		id = tx.id
-		_, err := tx.exec(ctx, pingWrite)
-		return err
+		_, err := s.outcome(ctx, tx.id)
+		require.ErrorIs(t, err, errOpen, "nothing is decided while it holds the lock")
+		return nil
 	}))
-	outcome, err := s.outcome(t.Context(), id)
+}
+
+func TestOutcomeIsDecidedByTheRow(t *testing.T) {
+	own := identity{number: 7, timeline: "1"}
+	first, replicated := own, own
+	first.first, replicated.replicated = true, true
+	for name, fact := range map[string]struct {
+		id       identity
+		timeline string
+		number   int64
+		want     bool
+		unclear  bool
+	}{
+		"it is there":                            {own, "1", 7, true, false},
+		"the one before it is there":             {own, "1", 6, false, false},
+		"the first one is not there":             {first, "1", 0, false, false},
+		"the row is gone":                        {own, "1", 0, false, true},
+		"the row is of a later one":              {own, "1", 8, false, true},
+		"it is on the primary, to be replicated": {replicated, "1", 7, false, true},
+		"it is not on the primary either":        {replicated, "1", 6, false, false},
+		"a standby that has it took over":        {replicated, "2", 7, true, false},
+		"a standby without it took over":         {own, "2", 6, false, true},
+		"a standby without any took over":        {first, "2", 0, false, true},
+	} {
+		committed, err := fact.id.committed(fact.timeline, fact.number)
+		require.Equal(t, fact.want, committed, name)
+		require.Equal(t, fact.unclear, errors.Is(err, errUnclear), name)
+	}
+}
+
+// A crash forgets a transaction id that was not on the disk, and the next
+// transactions get it again: that those were committed says nothing.
+func TestReusedTransactionIDProvesNothing(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{Conf: []string{"wal_writer_delay = 10s", "autovacuum = off"}})
+	require.NoError(t, Migrate(t.Context(), server.URL("postgres"), quietly))
+	s := openURL(t, server.URL("postgres"))
+	require.NoError(t, s.Update(t.Context(), putting("before")))
+	lost, err := s.beginWrite(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, "committed", outcome)
-	require.ErrorIs(t, s.update(t.Context(), func(_ context.Context, tx *transaction) error { id = tx.id; return errCaller }), errCaller)
-	outcome, err = s.outcome(t.Context(), id)
+	require.NoError(t, put(t.Context(), lost.tx(), "lost"))
+	xid, err := get(t.Context(), lost, "SELECT pg_current_xact_id()::text", scanText)
 	require.NoError(t, err)
-	require.Equal(t, "aborted", outcome)
-	id.timeline = "0000002A"
-	outcome, err = s.outcome(t.Context(), id)
-	require.NoError(t, err)
-	require.Equal(t, "unknown", outcome)
-	_, err = s.outcome(t.Context(), identity{transaction: "1152921504606851976", timeline: "00000001"})
-	require.ErrorContains(t, err, "in the future")
+	server.Restart(t, "immediate")
+	others := openURL(t, server.URL("postgres"))
+	require.Eventually(t, func() bool {
+		require.NoError(t, others.Update(t.Context(), putting(time.Now().String())))
+		return count(t, server.URL("postgres"), "SELECT (pg_current_xact_id() > $1::text::xid8)::integer", xid) == 1
+	}, patience, time.Millisecond)
+	require.Equal(t, 1, count(t, server.URL("postgres"), "SELECT (pg_xact_status($1::text::xid8) = 'committed')::integer", xid), "the id is another's")
+	err = s.commit(t.Context(), lost)
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.NotErrorIs(t, err, store.ErrUnknown)
+	s.endWrite(t.Context(), lost)
+	require.Zero(t, settingsNamed(t, server.URL("postgres"), "lost"))
+	heals(t, s)
+}
+
+func TestWritersThatAreGoneAreForgotten(t *testing.T) {
+	address := fresh(t)
+	s := openURL(t, address)
+	require.NoError(t, s.Update(t.Context(), putting("a")))
+	require.NoError(t, execute(t.Context(), address, "INSERT INTO writers (id, number, at) SELECT 'gone' || n, 1, (extract(epoch FROM now() - interval '61 minutes') * 1000)::bigint FROM generate_series(1, 1001) AS n"))
+	require.NoError(t, execute(t.Context(), address, "INSERT INTO writers (id, number, at) VALUES ('there', 1, (extract(epoch FROM now() - interval '59 minutes') * 1000)::bigint)"))
+	require.NoError(t, s.Maintain(t.Context(), time.Now()))
+	require.Equal(t, 3, count(t, address, "SELECT count(*) FROM writers"), "a thousand at a time")
+	require.NoError(t, s.Maintain(t.Context(), time.Now()))
+	require.Equal(t, 2, count(t, address, "SELECT count(*) FROM writers"))
 }
 
 // A commit that waited for a standby in vain is on the primary only.

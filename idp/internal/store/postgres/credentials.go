@@ -35,6 +35,12 @@ func (t credentials) Get(ctx context.Context, agentID, id string) (idp.Credentia
 	return get(ctx, t.transaction, credentialGet, scanCredential, agentID, id)
 }
 
+const credentialClientID = `SELECT client_id FROM credentials WHERE id = $1`
+
+func (t credentials) ClientID(ctx context.Context, id string) (string, error) {
+	return get(ctx, t.transaction, credentialClientID, scanText, id)
+}
+
 const credentialPage = `
 SELECT id, client_id, agent_id, organization_id, status, method, secret_scheme, secret_encoded,
     previous_scheme, previous_encoded, previous_until, version, epoch,

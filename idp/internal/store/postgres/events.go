@@ -45,14 +45,21 @@ func (t events) Append(ctx context.Context, rows []store.EventRow) error {
 	return t.insert(ctx, batch)
 }
 
+// The counts of stats.go go with the events.
 const eventInsert = `
+WITH counted AS (
+    INSERT INTO event_counts AS c (step, at, organization_id, verb, count)
+    SELECT step, at, organization_id, verb, count
+    FROM unnest($9::integer[], $10::bigint[], $11::text[], $12::smallint[], $13::bigint[]) AS tallies (step, at, organization_id, verb, count)
+    ON CONFLICT (step, at, organization_id, verb) DO UPDATE SET count = c.count + excluded.count)
 INSERT INTO events (sequence, timestamp, kind, verb, retention, event_id, agent_id, body)
 SELECT sequence, timestamp, kind, verb, retention, event_id, agent_id, body
 FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::bytea[])
     AS batch (sequence, timestamp, kind, verb, retention, event_id, agent_id, body)`
 
 func (t events) insert(ctx context.Context, b columns) error {
-	_, err := t.exec(ctx, eventInsert, b.sequences, b.timestamps, b.kinds, b.verbs, b.retentions, b.ids, b.agents, b.bodies)
+	_, err := t.exec(ctx, eventInsert, b.sequences, b.timestamps, b.kinds, b.verbs, b.retentions, b.ids, b.agents, b.bodies,
+		b.tallies.steps, b.tallies.ats, b.tallies.organizations, b.tallies.verbs, b.tallies.counts)
 	return err
 }
 
@@ -87,10 +94,13 @@ func monthOf(at time.Time) time.Time {
 // program that is not restarted, nor maintained, for so long still appends at full speed.
 const monthsAhead = 2
 
-// Maintain makes the partitions of the months to come. It is for the start of
-// the program and for every day it runs.
+// Maintain makes the partitions of the months to come, and forgets writers that
+// are gone. It is for the start of the program and for every minute it runs.
 func (s *Store) Maintain(ctx context.Context, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, t *transaction) error {
+		if err := t.forgetWriters(ctx); err != nil {
+			return err
+		}
 		for ahead := range monthsAhead + 1 {
 			if err := (events{t}).makeMonth(ctx, monthOf(now).AddDate(0, ahead, 0)); err != nil {
 				return err
@@ -110,6 +120,7 @@ type columns struct {
 	ids        []string
 	agents     []string
 	bodies     [][]byte
+	tallies    tallies
 }
 
 // meaning is what the schema calls a kind.
@@ -135,6 +146,7 @@ func (t events) columns(ctx context.Context, rows []store.EventRow) (columns, er
 		sequences: make([]int64, len(rows)), timestamps: make([]int64, len(rows)),
 		kinds: make([]int32, len(rows)), verbs: make([]int16, len(rows)), retentions: make([]string, len(rows)),
 		ids: make([]string, len(rows)), agents: make([]string, len(rows)), bodies: make([][]byte, len(rows)),
+		tallies: tally(rows, kinds),
 	}
 	for i := range rows {
 		e := &rows[i]
@@ -151,9 +163,12 @@ func scanKind(r row) (k kind, err error) {
 }
 
 // The retention class is the organization's plan now; events of an organization
-// that is not known are kept longest.
+// that is not known are kept longest. What says how long events are kept is of a
+// class of its own.
 const eventKinds = `
-SELECT numbered.kind, numbered.verb, CASE WHEN o.plan = 'free' THEN 'free' ELSE 'custom' END
+SELECT numbered.kind, numbered.verb, CASE
+        WHEN m.action IN ('audit.pruned', 'administrator.bootstrapped', 'organization.created', 'organization.updated') THEN 'record'
+        WHEN o.plan = 'free' THEN 'free' ELSE 'custom' END
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS m (organization_id, action, outcome, place)
 LEFT JOIN event_verbs AS v ON v.action = m.action AND v.outcome = m.outcome
 LEFT JOIN event_kinds AS k ON k.organization_id = m.organization_id AND k.verb = v.verb
@@ -205,14 +220,21 @@ func (t events) Get(ctx context.Context, organizationID, id string) (store.Event
 	return get(ctx, t.transaction, eventGet, scanEvent, organizationID, id)
 }
 
-// The derived tables must cover every event: see the migration.
+// The derived tables must cover every event: see the migration. Lists go no
+// further than the head.
 const eventHidden = `
-SELECT coalesce(min(e.sequence), -1)
-FROM events AS e
-LEFT JOIN event_kinds AS k ON k.kind = e.kind
-LEFT JOIN event_verbs AS v ON v.verb = k.verb
-LEFT JOIN event_segments AS s ON s.segment = e.sequence >> 12
-WHERE v.verb IS NULL OR v.verb <> e.verb OR s.segment IS NULL OR e.timestamp NOT BETWEEN s.lowest AND s.highest`
+SELECT coalesce(min(sequence), -1)
+FROM (
+    SELECT e.sequence
+    FROM events AS e
+    LEFT JOIN event_kinds AS k ON k.kind = e.kind
+    LEFT JOIN event_verbs AS v ON v.verb = k.verb
+    LEFT JOIN event_segments AS s ON s.segment = e.sequence >> 12
+    WHERE v.verb IS NULL OR v.verb <> e.verb OR s.segment IS NULL OR e.timestamp NOT BETWEEN s.lowest AND s.highest
+    UNION ALL
+    SELECT least(h.next, newest.sequence)
+    FROM event_head AS h, (SELECT max(sequence) AS sequence FROM events) AS newest
+    WHERE h.next <> newest.sequence + 1) AS hidden`
 
 // hiddenLimit is for reading the whole log once.
 const hiddenLimit = time.Hour

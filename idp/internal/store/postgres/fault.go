@@ -27,6 +27,8 @@ const (
 	codeDeadlock          = "40P01" // deadlock_detected
 	codeLockTimeout       = "55P03" // lock_not_available
 	codeCanceled          = "57014" // query_canceled, by statement_timeout
+	codeDataCorrupted     = "XX001"
+	codeIndexCorrupted    = "XX002"
 	classConnection       = "08"
 	classResources        = "53" // disk full, out of memory, too many connections
 	classOperator         = "57" // shutdown, cannot connect now
@@ -54,6 +56,8 @@ func translate(err error) error {
 		return idp.ErrNotFound
 	case state == codeUnique:
 		return fmt.Errorf("%w: %w", idp.ErrConflict, err)
+	case spoiled(state):
+		return fmt.Errorf("%w: %w", store.ErrStatement, err)
 	case unavailable(state), state == "" && severed(err):
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	default:
@@ -61,11 +65,22 @@ func translate(err error) error {
 	}
 }
 
+// spoiled reports whether a server that is well gave up this statement: it took
+// too long, waited for a lock too long, or met a page that is damaged.
+func spoiled(state string) bool {
+	switch state {
+	case codeCanceled, codeLockTimeout, codeDataCorrupted, codeIndexCorrupted:
+		return true
+	default:
+		return false
+	}
+}
+
 func unavailable(state string) bool {
 	switch state {
 	case "":
 		return false
-	case codeReadOnly, codeIdleInTransaction, codeTransactionLimit, codeLockTimeout, "XX001", "XX002": // data, index corrupted
+	case codeReadOnly, codeIdleInTransaction, codeTransactionLimit:
 		return true
 	}
 	switch state[:2] {
@@ -107,9 +122,9 @@ func (s *Store) note(err error) error {
 	return err
 }
 
-// also returns err itself, or both when there is a second.
+// also returns err itself, or both when there is a second that it does not hold.
 func also(err, second error) error {
-	if second == nil {
+	if second == nil || errors.Is(err, second) {
 		return err
 	}
 	return errors.Join(err, second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,13 +27,14 @@ func TestTranslate(t *testing.T) {
 		"08006": store.ErrUnavailable, "08P01": store.ErrUnavailable, "25006": store.ErrUnavailable, "25P03": store.ErrUnavailable,
 		"25P04": store.ErrUnavailable, "53100": store.ErrUnavailable, "53300": store.ErrUnavailable, "55P03": store.ErrUnavailable,
 		"57014": store.ErrUnavailable, "57P01": store.ErrUnavailable, "57P02": store.ErrUnavailable, "57P03": store.ErrUnavailable,
-		"58030": store.ErrUnavailable, "XX001": store.ErrUnavailable,
+		"58030": store.ErrUnavailable, "XX001": store.ErrUnavailable, "XX002": store.ErrUnavailable,
 		"23503": nil, "23514": nil, "42601": nil, "42501": nil, "XX000": nil, "40001": nil, "P0001": nil,
 	} {
 		err := translate(fmt.Errorf("some: %w", &pgconn.PgError{Code: state}))
 		require.Equal(t, state, code(err))
 		require.Equal(t, errors.Is(want, idp.ErrConflict), errors.Is(err, idp.ErrConflict), state)
 		require.Equal(t, errors.Is(want, store.ErrUnavailable), errors.Is(err, store.ErrUnavailable), state)
+		require.Equal(t, slices.Contains([]string{"55P03", "57014", "XX001", "XX002"}, state), errors.Is(err, store.ErrStatement), state)
 	}
 	require.Equal(t, errCaller, also(errCaller, nil))
 	require.ErrorIs(t, also(errCaller, errOver), errOver)
@@ -225,4 +227,17 @@ func TestCloseWaitsForTransactionsAndTurnsAwayTheRest(t *testing.T) {
 	require.NoError(t, <-outcomes)
 	require.NoError(t, <-outcomes)
 	require.NoError(t, <-closed)
+}
+
+// Whoever makes another error of what broke a transaction hides nothing.
+func TestSavepointTellsWhatBrokeTheTransaction(t *testing.T) {
+	s := opened(t)
+	require.ErrorIs(t, s.update(t.Context(), func(ctx context.Context, tx *transaction) error {
+		err := tx.savepoint(ctx, func(ctx context.Context) error {
+			require.Error(t, raising(ctx, tx, codeCanceled))
+			return errCaller
+		})
+		require.ErrorIs(t, err, errCaller)
+		return err
+	}), store.ErrStatement)
 }

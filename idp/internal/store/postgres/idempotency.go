@@ -38,9 +38,18 @@ func (t idempotency) Insert(ctx context.Context, r store.IdempotencyRecord) erro
 	return err
 }
 
-const idempotencyPrune = `DELETE FROM idempotency WHERE created_at < $1`
+const idempotencyDelete = `DELETE FROM idempotency WHERE agent_id = $1 AND path = $2 AND key = $3`
 
-func (t idempotency) Prune(ctx context.Context, before time.Time) error {
-	_, err := t.exec(ctx, idempotencyPrune, before.UnixMilli())
+func (t idempotency) Delete(ctx context.Context, key store.IdempotencyKey) error {
+	_, err := t.exec(ctx, idempotencyDelete, key.AgentID, key.Path, key.Key)
 	return err
+}
+
+const idempotencyPrune = `
+DELETE FROM idempotency
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2))`
+
+func (t idempotency) Prune(ctx context.Context, before time.Time) (more bool, err error) {
+	removed, err := t.exec(ctx, idempotencyPrune, before.UnixMilli(), store.PruneBatch)
+	return removed == store.PruneBatch, err
 }

@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
 type revocations struct{ *transaction }
@@ -64,32 +66,44 @@ func (t revocations) RevokedToken(ctx context.Context, jti, kid string) (bool, e
 	return t.truth(ctx, revocationNames, jti, kid)
 }
 
-const revocationPrunable = `
-SELECT greatest(
-    (SELECT coalesce(max(seq), 0) FROM revocations WHERE type = 'jti' AND expires_at < $1),
-    (SELECT coalesce(max(seq), 0) FROM revocations WHERE type IN ('organization', 'agent', 'credential') AND at < $2))`
-
-const revocationPruneTokens = `DELETE FROM revocations WHERE type = 'jti' AND expires_at < $1`
+const revocationPruneTokens = `
+DELETE FROM revocations
+WHERE seq = ANY (ARRAY(
+    SELECT seq FROM revocations
+    WHERE type = 'jti' AND expires_at < $1
+    ORDER BY expires_at LIMIT $2))
+RETURNING seq`
 
 const revocationPruneEpochs = `
-DELETE FROM revocations WHERE type IN ('organization', 'agent', 'credential') AND at < $1`
+DELETE FROM revocations
+WHERE seq = ANY (ARRAY(
+    SELECT seq FROM revocations
+    WHERE type IN ('organization', 'agent', 'credential') AND at < $1
+    ORDER BY at LIMIT $2))
+RETURNING seq`
 
 const revocationPruned = `UPDATE revocation_head SET pruned = greatest(pruned, $1) WHERE id = 1`
 
-func (t revocations) Prune(ctx context.Context, now, epochsBefore time.Time) error {
+// Prune tells with every batch how far it went: a reader of the feed from
+// before that must see at once that it has missed something.
+func (t revocations) Prune(ctx context.Context, now, epochsBefore time.Time) (more bool, err error) {
 	if err := t.writable(); err != nil {
-		return err
+		return false, err
 	}
-	highest, err := t.number(ctx, revocationPrunable, now.UnixMilli(), epochsBefore.UnixMilli())
-	if err != nil || highest == 0 {
-		return err
+	gone, err := list(ctx, t.transaction, revocationPruneTokens, scanNumber, now.UnixMilli(), store.PruneBatch)
+	if err != nil {
+		return false, err
 	}
-	if _, err := t.exec(ctx, revocationPruneTokens, now.UnixMilli()); err != nil {
-		return err
+	if room := store.PruneBatch - len(gone); room > 0 {
+		epochs, err := list(ctx, t.transaction, revocationPruneEpochs, scanNumber, epochsBefore.UnixMilli(), room)
+		if err != nil {
+			return false, err
+		}
+		gone = append(gone, epochs...)
 	}
-	if _, err := t.exec(ctx, revocationPruneEpochs, epochsBefore.UnixMilli()); err != nil {
-		return err
+	if len(gone) == 0 {
+		return false, nil
 	}
-	_, err = t.exec(ctx, revocationPruned, highest)
-	return err
+	_, err = t.exec(ctx, revocationPruned, slices.Max(gone))
+	return len(gone) == store.PruneBatch, err
 }

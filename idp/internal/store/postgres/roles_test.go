@@ -25,7 +25,8 @@ func TestTheServiceRoleServes(t *testing.T) {
 	require.NoError(t, s.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		_, revoked := tx.Revocations.Append(ctx, idp.Revocation{Type: idp.RevokeJTI, ID: "jti", Expires: now, Reason: "test", At: now})
 		_, put := tx.Settings.PutIfAbsent(ctx, "name", "value")
-		return errors.Join(
+		_, took := tx.StatusLists.Take(ctx, store.StatusListSize, now)
+		return errors.Join(took,
 			tx.Organizations.Insert(ctx, o), tx.Agents.Insert(ctx, a), tx.Credentials.Insert(ctx, c), tx.Keys.Insert(ctx, k), revoked, put,
 			tx.Idempotency.Insert(ctx, store.IdempotencyRecord{IdempotencyKey: store.IdempotencyKey{AgentID: "agent", Path: "/", Key: "k"}, CreatedAt: now}),
 			tx.Assertions.Use(ctx, "client", "jti", now), tx.Sidecars.Put(ctx, store.Sidecar{ID: "s", AgentID: "agent", OrganizationID: "acme", SeenAt: now}),
@@ -36,11 +37,16 @@ func TestTheServiceRoleServes(t *testing.T) {
 		require.Equal(t, []store.AdmissionResult{store.Admitted}, verdicts)
 		return errors.Join(err,
 			tx.Organizations.Update(ctx, o), tx.Agents.Update(ctx, a), tx.Credentials.Update(ctx, c), tx.Keys.SetStatus(ctx, "signer", store.KeyRetired, now),
-			tx.Keys.Delete(ctx, "signer"), tx.Revocations.Prune(ctx, now.Add(time.Hour), now), tx.Idempotency.Prune(ctx, now.Add(time.Hour)), tx.Assertions.Prune(ctx, now.Add(time.Hour)),
+			tx.Keys.Delete(ctx, "signer"), tx.Idempotency.Delete(ctx, store.IdempotencyKey{AgentID: "agent", Path: "/", Key: "k"}),
+			pruned(tx.Revocations.Prune(ctx, now.Add(time.Hour), now)), pruned(tx.Idempotency.Prune(ctx, now.Add(time.Hour))), pruned(tx.Assertions.Prune(ctx, now.Add(time.Hour))),
+			tx.StatusLists.Prune(ctx, now.Add(time.Hour)),
 			tx.Sidecars.Put(ctx, store.Sidecar{ID: "s", AgentID: "agent", OrganizationID: "acme", SeenAt: now.Add(time.Minute)}))
 	}))
 	require.NoError(t, s.Ping(t.Context()))
+	require.NoError(t, s.Maintain(t.Context(), now))
 	steps, err := Status(t.Context(), service)
 	require.NoError(t, err)
 	require.NotEmpty(t, steps)
 }
+
+func pruned(_ bool, err error) error { return err }

@@ -42,7 +42,7 @@ const savepointUndo = `ROLLBACK TO part`
 func (t *transaction) undo(ctx context.Context) error {
 	switch {
 	case t.lost:
-		return nil
+		return t.broken // fn may have made another error of it
 	case t.broken == nil:
 		t.ahead = append(t.ahead, savepointUndo)
 	default:

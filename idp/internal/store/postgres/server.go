@@ -48,10 +48,13 @@ func inspect(ctx context.Context, url string) (server, error) {
 	if err := seen.check(); err != nil {
 		return server{}, err
 	}
-	if err := conn.QueryRow(ctx, writeIdentity).Scan(nil, nil, nil, nil); err != nil { // not every product that looks like PostgreSQL can
+	if err := checkSchema(ctx, conn); err != nil {
+		return server{}, err
+	}
+	if err := conn.QueryRow(ctx, commitOutcome, "").Scan(nil, nil); err != nil { // not every product that looks like PostgreSQL can
 		return server{}, fmt.Errorf("transaction identity: %w", err)
 	}
-	return seen, checkSchema(ctx, conn)
+	return seen, nil
 }
 
 const serverSettings = `

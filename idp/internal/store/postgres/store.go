@@ -7,6 +7,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,10 @@ type Store struct {
 	watchers watchers
 	listener *listener
 	suspect  atomic.Bool // the last write failed in a way that may heal
+
+	writer    string // this process's row of writers
+	number    int64  // of the latest writing transaction; whoever has the turn owns it
+	committed bool   // one of them is known to have committed; whoever has the turn owns it
 
 	closing  chan struct{} // closed at the start of Close
 	closeAll sync.Once
@@ -109,7 +114,7 @@ func connect(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		pool: pool, server: seen,
+		pool: pool, server: seen, writer: rand.Text(),
 		turn: make(chan struct{}, 1), permits: make(chan struct{}, o.MaxConns-1), closing: make(chan struct{}),
 	}
 	s.listener, err = s.listen(o)

@@ -17,7 +17,7 @@ var errOver = errors.New("transaction is over")
 
 const (
 	beginLimit     = 1500 * time.Millisecond // from asking to begin until the transaction is open
-	statementLimit = 1800 * time.Millisecond // for one statement; the server gives up sooner (writeStatementTimeout)
+	statementLimit = 1800 * time.Millisecond // for one statement; the server gives up sooner (writeLimits)
 	attempts       = 4                       // of a transaction that the server asks to repeat
 )
 
@@ -48,12 +48,15 @@ func (t *transaction) tx() *store.Tx {
 		Admissions:    admissions{t},
 		Events:        events{t},
 		Tree:          tree{t},
+		Retention:     retention{t},
 		Revocations:   revocations{t},
 		Keys:          keys{t},
 		Idempotency:   idempotency{t},
 		Assertions:    assertions{t},
 		Sidecars:      sidecars{t},
 		Settings:      settings{t},
+		Stats:         stats{t},
+		StatusLists:   statusLists{t},
 		Savepoint:     t.savepoint,
 	}
 }
@@ -105,18 +108,10 @@ func (s *Store) updateOnce(ctx context.Context, fn func(context.Context, *transa
 // it was given out. The limits make sure that a replica which stops (a paused
 // machine, a cut network) gives the lock up.
 const (
-	writeBegin            = `BEGIN ISOLATION LEVEL READ COMMITTED`
-	writeIdleTimeout      = `SET LOCAL idle_in_transaction_session_timeout = '5s'`
-	writeLockTimeout      = `SET LOCAL lock_timeout = '1400ms'`
-	writeStatementTimeout = `SET LOCAL statement_timeout = '1600ms'`
-	writeLock             = `SELECT pg_advisory_xact_lock(4703115946216386881)`
+	writeBegin  = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	writeLimits = `SELECT set_config('idle_in_transaction_session_timeout', '5s', true), set_config('lock_timeout', '1400ms', true), set_config('statement_timeout', '1600ms', true)`
+	writeLock   = `SELECT pg_advisory_xact_lock(4703115946216386881)`
 )
-
-// A statement after the lock: what it reads of the settings holds for this commit.
-const writeIdentity = `
-SELECT pg_current_xact_id()::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
-    current_setting('fsync') <> 'off' AND current_setting('synchronous_commit') <> 'off',
-    current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') <> 'local'`
 
 // beginWrite waits for the turn, in this process and among all, and opens the
 // transaction in one round trip. After success endWrite must follow.
@@ -141,13 +136,9 @@ func (s *Store) openWrite(ctx, limited context.Context) (*transaction, error) {
 	}
 	t := &transaction{
 		conn: conn, writing: true, limit: statementLimit,
-		ahead: []string{writeBegin, writeIdleTimeout, writeLockTimeout, writeStatementTimeout, writeLock},
+		ahead: []string{writeBegin, writeLimits, writeLock},
 	}
-	_, err = t.exchange(limited, writeIdentity, nil, func(r row) (err error) {
-		t.id, err = scanIdentity(r)
-		return err
-	})
-	if err != nil {
+	if err := s.identify(limited, t); err != nil {
 		if err = t.judge(ctx, err); ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) {
 			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err) // a standby, for instance
 		}
@@ -157,6 +148,32 @@ func (s *Store) openWrite(ctx, limited context.Context) (*transaction, error) {
 		return t, fmt.Errorf("%w: %w", store.ErrUnavailable, errNotDurable)
 	}
 	return t, nil
+}
+
+// A statement after the lock: what it reads of the settings holds for this
+// commit. The number that it writes proves the commit, see identity.
+const writeIdentity = `
+UPDATE writers SET number = $2, at = (extract(epoch FROM now()) * 1000)::bigint WHERE id = $1
+RETURNING substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+    current_setting('fsync') <> 'off' AND current_setting('synchronous_commit') <> 'off',
+    current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') <> 'local'`
+
+// The first time there is no row; an upsert would cost every time.
+const writeFirstIdentity = `
+INSERT INTO writers (id, number, at) VALUES ($1, $2, (extract(epoch FROM now()) * 1000)::bigint)
+RETURNING substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+    current_setting('fsync') <> 'off' AND current_setting('synchronous_commit') <> 'off',
+    current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') <> 'local'`
+
+// identify takes the lock and the limits, and marks the transaction as this writer's.
+func (s *Store) identify(limited context.Context, t *transaction) error {
+	s.number++
+	t.id = identity{number: s.number, first: !s.committed}
+	marked, err := t.exchange(limited, writeIdentity, []any{s.writer, t.id.number}, t.id.scan)
+	if err == nil && marked == 0 {
+		_, err = t.exchange(limited, writeFirstIdentity, []any{s.writer, t.id.number}, t.id.scan)
+	}
+	return err
 }
 
 // takeTurn lets one transaction of this process at a time wait for the lock, on one connection.

@@ -22,10 +22,13 @@ func scanEvent(r row) (e store.EventRow, err error) {
 	return e, err
 }
 
-// OR FAIL for the reason that the trigger on events gives.
+// OR FAIL for the reason that the trigger on events gives. The retention class is
+// the organization's plan now; events of one that is not known are kept longest.
+// What says how long events are kept is of a class of its own.
 const eventInsert = `
-INSERT OR FAIL INTO events (sequence, event_id, organization_id, agent_id, action, outcome, timestamp, body)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
+INSERT OR FAIL INTO events (sequence, event_id, organization_id, agent_id, action, outcome, timestamp, body, retention)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+    CASE WHEN ?5 IN ('audit.pruned', 'administrator.bootstrapped', 'organization.created', 'organization.updated') THEN 'record' ELSE coalesce((SELECT 'free' FROM organizations WHERE id = ?3 AND plan = 'free'), 'custom') END)`
 
 // Append answers idp.ErrConflict for rows that do not continue the log: someone
 // else has appended, or the id is taken.
@@ -49,7 +52,10 @@ func (t events) Append(ctx context.Context, rows []store.EventRow) error {
 		}
 		spans[segment].include(e.Timestamp)
 	}
-	return t.summarize(ctx, spans, kinds)
+	if err := t.summarize(ctx, spans, kinds); err != nil {
+		return err
+	}
+	return stats(t).add(ctx, rows)
 }
 
 // span is the time that a segment's events cover, in Unix milliseconds.

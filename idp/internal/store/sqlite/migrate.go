@@ -105,6 +105,9 @@ func Migrations(ctx context.Context, path string) (steps []store.Migration, err 
 const appliedMigrations = `SELECT version_id, unixepoch(tstamp) FROM goose_db_version WHERE is_applied = 1`
 
 func appliedTo(ctx context.Context, path string) (applied map[int64]time.Time, err error) {
+	if path, err = canonical(path); err != nil {
+		return nil, err
+	}
 	db := openDB(path, readerPragmas, 1)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	rows, err := db.QueryContext(ctx, appliedMigrations)

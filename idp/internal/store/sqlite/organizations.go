@@ -72,3 +72,10 @@ const organizationRaiseEpoch = `UPDATE organizations SET epoch = epoch + 1 WHERE
 func (t organizations) RaiseEpoch(ctx context.Context, id string) (int64, error) {
 	return t.change(ctx, organizationRaiseEpoch, id)
 }
+
+const organizationRaiseEpochs = `UPDATE organizations SET epoch = epoch + ?1`
+
+func (t organizations) RaiseEpochs(ctx context.Context, by int64) error {
+	_, err := t.exec(ctx, organizationRaiseEpochs, by)
+	return err
+}

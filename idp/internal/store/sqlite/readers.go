@@ -15,14 +15,15 @@ var errUnsound = errors.New("connection in an unknown state")
 // a quiet store holds few caches.
 type readers struct {
 	db      *sql.DB
+	pragmas []pragma
 	permits chan struct{} // one per session in use
 	closing chan struct{} // closed when no new view may begin
 	mu      sync.Mutex    // guards idle
 	idle    []*session
 }
 
-func newReaders(path string, limit int, closing chan struct{}) *readers {
-	return &readers{db: openDB(path, readerPragmas, limit), permits: make(chan struct{}, limit), closing: closing}
+func newReaders(path string, pragmas []pragma, limit int, closing chan struct{}) *readers {
+	return &readers{db: openDB(path, pragmas, limit), pragmas: pragmas, permits: make(chan struct{}, limit), closing: closing}
 }
 
 // with lends a session to fn; it waits for one until ctx ends. A session is
@@ -57,7 +58,7 @@ func (r *readers) take(ctx context.Context) (*session, error) {
 	if s := r.pop(); s != nil {
 		return s, nil
 	}
-	return newSession(ctx, r.db, readerPragmas)
+	return newSession(ctx, r.db, r.pragmas)
 }
 
 func (r *readers) pop() *session {

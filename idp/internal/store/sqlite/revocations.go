@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
 type revocations struct{ *transaction }
@@ -65,36 +67,44 @@ func (t revocations) RevokedToken(ctx context.Context, jti, kid string) (bool, e
 	return named == 1, err
 }
 
-const revocationPrunable = `
-SELECT max(
-    (SELECT coalesce(max(seq), 0) FROM revocations INDEXED BY revocations_expiring
-        WHERE type = 'jti' AND expires_at < ?1),
-    (SELECT coalesce(max(seq), 0) FROM revocations INDEXED BY revocations_aging
-        WHERE type IN ('organization', 'agent', 'credential') AND at < ?2))`
-
 const revocationPruneTokens = `
-DELETE FROM revocations INDEXED BY revocations_expiring WHERE type = 'jti' AND expires_at < ?1`
+DELETE FROM revocations
+WHERE seq IN (
+    SELECT seq FROM revocations INDEXED BY revocations_expiring
+    WHERE type = 'jti' AND expires_at < ?1
+    ORDER BY expires_at LIMIT ?2)
+RETURNING seq`
 
 const revocationPruneEpochs = `
-DELETE FROM revocations INDEXED BY revocations_aging
-WHERE type IN ('organization', 'agent', 'credential') AND at < ?1`
+DELETE FROM revocations
+WHERE seq IN (
+    SELECT seq FROM revocations INDEXED BY revocations_aging
+    WHERE type IN ('organization', 'agent', 'credential') AND at < ?1
+    ORDER BY at LIMIT ?2)
+RETURNING seq`
 
 const revocationPruned = `UPDATE revocation_head SET pruned = max(pruned, ?1) WHERE id = 1`
 
-func (t revocations) Prune(ctx context.Context, now, epochsBefore time.Time) error {
+// Prune tells with every batch how far it went: a reader of the feed from
+// before that must see at once that it has missed something.
+func (t revocations) Prune(ctx context.Context, now, epochsBefore time.Time) (more bool, err error) {
 	if err := t.writable(); err != nil {
-		return err
+		return false, err
 	}
-	highest, err := t.number(ctx, revocationPrunable, now.UnixMilli(), epochsBefore.UnixMilli())
-	if err != nil || highest == 0 {
-		return err
+	gone, err := list(ctx, t.transaction, revocationPruneTokens, scanNumber, now.UnixMilli(), store.PruneBatch)
+	if err != nil {
+		return false, err
 	}
-	if _, err := t.exec(ctx, revocationPruneTokens, now.UnixMilli()); err != nil {
-		return err
+	if room := store.PruneBatch - len(gone); room > 0 {
+		epochs, err := list(ctx, t.transaction, revocationPruneEpochs, scanNumber, epochsBefore.UnixMilli(), room)
+		if err != nil {
+			return false, err
+		}
+		gone = append(gone, epochs...)
 	}
-	if _, err := t.exec(ctx, revocationPruneEpochs, epochsBefore.UnixMilli()); err != nil {
-		return err
+	if len(gone) == 0 {
+		return false, nil
 	}
-	_, err = t.exec(ctx, revocationPruned, highest)
-	return err
+	_, err = t.exec(ctx, revocationPruned, slices.Max(gone))
+	return len(gone) == store.PruneBatch, err
 }

@@ -23,3 +23,10 @@ func (t settings) PutIfAbsent(ctx context.Context, name, value string) (string, 
 	}
 	return t.Get(ctx, name)
 }
+
+const settingReplace = `INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+
+func (t settings) Put(ctx context.Context, name, value string) error {
+	_, err := t.exec(ctx, settingReplace, name, value)
+	return err
+}

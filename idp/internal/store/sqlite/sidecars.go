@@ -24,19 +24,38 @@ func (t sidecars) Get(ctx context.Context, agentID, id string) (store.Sidecar, e
 	return get(ctx, t.transaction, sidecarGet, scanSidecar, agentID, id)
 }
 
-const sidecarPut = `
+const sidecarUpdate = `
+UPDATE sidecars
+SET organization_id = ?3, version = ?4, policy_revision = ?5, feed_cursor = ?6,
+    next_sequence = ?7, last_hash = ?8, last_decision_at = ?9, seen_at = ?10
+WHERE agent_id = ?2 AND id = ?1`
+
+const sidecarInsert = `
 INSERT INTO sidecars (id, agent_id, organization_id, version, policy_revision, feed_cursor,
     next_sequence, last_hash, last_decision_at, seen_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-ON CONFLICT (agent_id, id) DO UPDATE
-SET organization_id = excluded.organization_id, version = excluded.version,
-    policy_revision = excluded.policy_revision, feed_cursor = excluded.feed_cursor,
-    next_sequence = excluded.next_sequence, last_hash = excluded.last_hash,
-    last_decision_at = excluded.last_decision_at, seen_at = excluded.seen_at`
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`
 
 func (t sidecars) Put(ctx context.Context, s store.Sidecar) error {
-	_, err := t.exec(ctx, sidecarPut, s.ID, s.AgentID, s.OrganizationID, s.Version, s.PolicyRevision, s.FeedCursor,
-		s.NextSequence, s.LastHash, optional(s.LastDecisionAt), s.SeenAt.UnixMilli())
+	values := []any{s.ID, s.AgentID, s.OrganizationID, s.Version, s.PolicyRevision, s.FeedCursor,
+		s.NextSequence, s.LastHash, optional(s.LastDecisionAt), s.SeenAt.UnixMilli()}
+	known, err := t.exec(ctx, sidecarUpdate, values...)
+	if err != nil || known == 1 {
+		return err
+	}
+	if err := t.makeRoom(ctx, s.AgentID); err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, sidecarInsert, values...)
+	return err
+}
+
+const sidecarMakeRoom = `
+DELETE FROM sidecars
+WHERE agent_id = ?1 AND id IN (SELECT id FROM sidecars WHERE agent_id = ?1 ORDER BY seen_at DESC, id LIMIT -1 OFFSET ?2)`
+
+// makeRoom leaves one row less than an agent may have.
+func (t sidecars) makeRoom(ctx context.Context, agentID string) error {
+	_, err := t.exec(ctx, sidecarMakeRoom, agentID, store.MaxSidecars-1)
 	return err
 }
 

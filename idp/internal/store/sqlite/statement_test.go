@@ -146,12 +146,13 @@ func TestPlans(t *testing.T) {
 	seeks("eventRangeAll", "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)")
 	seeks("revocationSince", "SEARCH revocations USING INTEGER PRIMARY KEY (rowid>?)")
 	seeks("revocationNames", "SEARCH revocations USING COVERING INDEX revocations_named (type=? AND id=?)")
-	seeks("revocationPruneTokens", "SEARCH revocations USING INDEX revocations_expiring (expires_at<?)")
+	seeks("revocationPruneTokens", "SEARCH revocations USING COVERING INDEX revocations_expiring (expires_at<?)")
 	seeks("revocationPruneEpochs", "SEARCH revocations USING INDEX revocations_aging (at<?)")
 	seeks("treeChunk", "SEARCH tree_hashes USING INTEGER PRIMARY KEY (rowid=?)")
 	seeks("treeLatestCheckpoint", "SCAN checkpoints USING INDEX checkpoints_size")
 	seeks("idempotencyGet", "SEARCH idempotency USING PRIMARY KEY (agent_id=? AND path=? AND key=?)")
-	seeks("idempotencyPrune", "SEARCH idempotency USING INDEX idempotency_created (created_at<?)")
+	seeks("idempotencyPrune", "SEARCH idempotency USING COVERING INDEX idempotency_created (created_at<?)")
+	seeks("assertionPrune", "SEARCH assertions USING COVERING INDEX assertions_expiring (expires_at<?)")
 	seeks("sidecarGet", "SEARCH sidecars USING PRIMARY KEY (agent_id=? AND id=?)")
 }
 

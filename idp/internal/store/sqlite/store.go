@@ -51,7 +51,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(ctx, path)
+	var s *Store
+	if err = whole(path); err == nil {
+		s, err = open(ctx, path)
+	}
 	if err != nil {
 		return nil, errors.Join(err, held.release())
 	}
@@ -85,18 +88,21 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	s := newStore(path)
+	if err := whole(path); err != nil {
+		return nil, err
+	}
+	s := newStore(path, readerPragmas)
 	if err := s.readers.with(ctx, checkSchema); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.readers.close())
 	}
 	return s, nil
 }
 
-func newStore(path string) *Store {
+func newStore(path string, reading []pragma) *Store {
 	closing := make(chan struct{})
 	return &Store{
 		turn:    make(chan struct{}, 1),
-		readers: newReaders(path, readerLimit, closing),
+		readers: newReaders(path, reading, readerLimit, closing),
 		health:  newHealth(),
 		closing: closing,
 	}
@@ -107,7 +113,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	s := newStore(path)
+	s := newStore(path, readerPragmas)
 	err := s.connect(ctx, path)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.disconnect(ctx))

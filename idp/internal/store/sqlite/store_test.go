@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(childVariable); path != "" {
 		child(path)
 	}
+	if os.Getenv(backupVariable) != "" {
+		backupChild()
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -35,12 +35,15 @@ func (t *transaction) tx() *store.Tx {
 		Admissions:    admissions{t},
 		Events:        events{t},
 		Tree:          tree{t},
+		Retention:     retention{t},
 		Revocations:   revocations{t},
 		Keys:          keys{t},
 		Idempotency:   idempotency{t},
 		Assertions:    assertions{t},
 		Sidecars:      sidecars{t},
 		Settings:      settings{t},
+		Stats:         stats{t},
+		StatusLists:   statusLists{t},
 		Savepoint:     t.savepoint,
 	}
 }

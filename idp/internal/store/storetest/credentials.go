@@ -92,6 +92,15 @@ var credentialFacts = []fact{
 		refuse(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, unknown) })
 		require.Equal(t, before, getCredential(t, b.DB, a.ID, before.ID))
 	}},
+	{"the client id is found by the credential's id", func(t *testing.T, b Backend) {
+		_, _, c := seed(t, b.DB)
+		clientID := func(id string) func(context.Context, *store.Tx) (string, error) {
+			return func(ctx context.Context, tx *store.Tx) (string, error) { return tx.Credentials.ClientID(ctx, id) }
+		}
+		require.Equal(t, c.ClientID, read(t, b.DB, clientID(c.ID)))
+		absent(t, b.DB, idp.ErrNotFound, clientID(c.ClientID))
+		absent(t, b.DB, idp.ErrNotFound, clientID("none"))
+	}},
 	{"the gate is one read of credential, agent and organization", func(t *testing.T, b Backend) {
 		o, a, c := seed(t, b.DB)
 		gate := func(clientID string) store.Gate {

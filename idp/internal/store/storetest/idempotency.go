@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -34,9 +35,34 @@ var idempotencyFacts = []fact{
 		old, kept := record("old"), record("kept")
 		old.CreatedAt = noon.Add(-time.Millisecond)
 		insertRecords(t, b.DB, old, kept)
-		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Idempotency.Prune(ctx, noon) })
+		pruneAll(t, b.DB, func(ctx context.Context, tx *store.Tx) (bool, error) { return tx.Idempotency.Prune(ctx, noon) })
 		require.Equal(t, kept, getRecord(t, b.DB, kept.IdempotencyKey))
 		insertRecords(t, b.DB, old)
+	}},
+	{"prune removes a bounded batch", func(t *testing.T, b Backend) {
+		var all []store.IdempotencyRecord
+		for n := range store.PruneBatch + 1 {
+			all = append(all, record(strconv.Itoa(n)))
+			all[n].CreatedAt = noon.Add(-time.Duration(n) * time.Second)
+		}
+		insertRecords(t, b.DB, all...)
+		batch := func(ctx context.Context, tx *store.Tx) (bool, error) {
+			return tx.Idempotency.Prune(ctx, noon.Add(time.Second))
+		}
+		require.True(t, pruneOnce(t, b.DB, batch))
+		require.Equal(t, all[0], getRecord(t, b.DB, all[0].IdempotencyKey), "the oldest go first")
+		require.False(t, pruneOnce(t, b.DB, batch))
+		insertRecords(t, b.DB, all...)
+	}},
+	{"delete forgets exactly that key, if there is one", func(t *testing.T, b Backend) {
+		insertRecords(t, b.DB, record("one"), record("two"))
+		for range 2 {
+			update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+				return tx.Idempotency.Delete(ctx, record("one").IdempotencyKey)
+			})
+		}
+		insertRecords(t, b.DB, record("one"))
+		require.Equal(t, record("two"), getRecord(t, b.DB, record("two").IdempotencyKey))
 	}},
 }
 

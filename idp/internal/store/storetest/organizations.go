@@ -76,6 +76,15 @@ var organizationFacts = []fact{
 			return err
 		})
 	}},
+	{"raising all epochs adds the same to each and changes nothing else", func(t *testing.T, b Backend) {
+		acme, other := organization("acme"), organization("other")
+		other.Epoch = 7
+		insertOrganizations(t, b.DB, acme, other)
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Organizations.RaiseEpochs(ctx, 1<<20) })
+		acme.Epoch, other.Epoch = acme.Epoch+1<<20, 7+1<<20
+		require.Equal(t, acme, getOrganization(t, b.DB, "acme"))
+		require.Equal(t, other, getOrganization(t, b.DB, "other"))
+	}},
 	{"list is newest first, then by id byte by byte", func(t *testing.T, b Backend) {
 		old, small, big := organization("old"), organization("a"), organization("B")
 		old.CreatedAt = noon.Add(-time.Millisecond)

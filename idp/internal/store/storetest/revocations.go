@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -68,7 +69,9 @@ var revocationFacts = []fact{
 			revoke(t, b.DB, r)
 		}
 		prune := func(now, epochsBefore time.Time) {
-			update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Revocations.Prune(ctx, now, epochsBefore) })
+			pruneAll(t, b.DB, func(ctx context.Context, tx *store.Tx) (bool, error) {
+				return tx.Revocations.Prune(ctx, now, epochsBefore)
+			})
 		}
 		prune(old, old)
 		require.Len(t, since(t, b.DB, 0, 100), 9)
@@ -85,6 +88,28 @@ var revocationFacts = []fact{
 		require.Equal(t, [2]int64{10, 10}, bounds(t, b.DB))
 		reopened := b.Reopen(t)
 		require.Equal(t, int64(11), revoke(t, reopened, idp.Revocation{Type: idp.RevokeKID, ID: "after", At: noon}))
+	}},
+	{"prune removes a bounded batch, and with it says how far it went", func(t *testing.T, b Backend) {
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			for n := range store.PruneBatch + 5 { // the last to be pruned are the lowest
+				entry := idp.Revocation{Type: idp.RevokeJTI, ID: strconv.Itoa(n), Expires: noon.Add(-time.Duration(n) * time.Second), At: noon}
+				if n < 3 {
+					entry = idp.Revocation{Type: idp.RevokeAgent, ID: "agent", Epoch: int64(n + 1), At: noon}
+				}
+				if _, err := tx.Revocations.Append(ctx, entry); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		late := noon.Add(time.Hour)
+		batch := func(ctx context.Context, tx *store.Tx) (bool, error) { return tx.Revocations.Prune(ctx, late, late) }
+		require.True(t, pruneOnce(t, b.DB, batch))
+		require.Len(t, since(t, b.DB, 0, 100), 5)
+		require.Equal(t, [2]int64{store.PruneBatch + 5, store.PruneBatch + 5}, bounds(t, b.DB))
+		require.False(t, pruneOnce(t, b.DB, batch))
+		require.Empty(t, since(t, b.DB, 0, 100))
+		require.Equal(t, [2]int64{store.PruneBatch + 5, store.PruneBatch + 5}, bounds(t, b.DB))
 	}},
 	{"sequences follow commits when many revoke at once", func(t *testing.T, b Backend) {
 		var callers sync.WaitGroup

@@ -20,6 +20,13 @@ var settingFacts = []fact{
 		require.Equal(t, "first", getSetting(t, b.DB, "name"))
 		absent(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) (string, error) { return tx.Settings.Get(ctx, "none") })
 	}},
+	{"a value is replaced where that is asked for", func(t *testing.T, b Backend) {
+		for _, value := range []string{"first", "second"} {
+			update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Settings.Put(ctx, "name", value) })
+			require.Equal(t, value, getSetting(t, b.DB, "name"))
+		}
+		require.Equal(t, "second", putSetting(t, b.DB, "name", "third"))
+	}},
 	{"an empty value is a value", func(t *testing.T, b Backend) {
 		require.Empty(t, putSetting(t, b.DB, "name", ""))
 		require.Empty(t, putSetting(t, b.DB, "name", "late"))

@@ -35,6 +35,24 @@ var sidecarFacts = []fact{
 			return tx.Sidecars.Get(ctx, "nobody", "same")
 		})
 	}},
+	{"an agent has so many at most: one more takes the place of the one not seen for longest", func(t *testing.T, b Backend) {
+		var all []store.Sidecar
+		for i := range store.MaxSidecars {
+			all = append(all, sidecar("agent", strconv.Itoa(i)))
+			all[i].SeenAt = noon.Add(time.Duration(i) * time.Second)
+		}
+		all[0].SeenAt, all[1].SeenAt = all[1].SeenAt, all[0].SeenAt
+		putSidecars(t, b.DB, all...)
+		putSidecars(t, b.DB, sidecar("other", "0"), all[1]) // is there already
+		require.Equal(t, store.MaxSidecars+1, listSidecars(t, b.DB, store.AnyOrganization, 1, 1).Total)
+		putSidecars(t, b.DB, sidecar("agent", "new"))
+		require.Equal(t, store.MaxSidecars+1, listSidecars(t, b.DB, store.AnyOrganization, 1, 1).Total)
+		absent(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) (store.Sidecar, error) {
+			return tx.Sidecars.Get(ctx, "agent", "1")
+		})
+		require.Equal(t, all[0], getSidecar(t, b.DB, "agent", "0"))
+		require.Equal(t, sidecar("other", "0"), getSidecar(t, b.DB, "other", "0"))
+	}},
 	{"list is most recently seen first, by organization", func(t *testing.T, b Backend) {
 		for i := range 5 {
 			s := sidecar("agent", strconv.Itoa(i))

@@ -20,8 +20,8 @@ type Backend struct {
 	// Reopen closes the open DB and opens the same data again.
 	Reopen func(t *testing.T) store.DB
 	// Exec runs one SQL statement past the store, as an insider would who can
-	// reach the database. The suite names the tables events and checkpoints,
-	// with columns sequence and size.
+	// reach the database. The suite names the tables events, checkpoints and
+	// pruned_segments, with columns sequence, size and segment.
 	Exec func(ctx context.Context, statement string) error
 }
 
@@ -47,12 +47,15 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"quota", quotaFacts},
 		{"events", eventFacts},
 		{"tree", treeFacts},
+		{"retention", retentionFacts},
 		{"revocations", revocationFacts},
 		{"keys", keyFacts},
 		{"sidecars", sidecarFacts},
 		{"idempotency", idempotencyFacts},
 		{"assertions", assertionFacts},
 		{"settings", settingFacts},
+		{"stats", statFacts},
+		{"status lists", statusListFacts},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, f := range group.facts {

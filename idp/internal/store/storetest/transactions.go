@@ -220,13 +220,26 @@ func everyWrite(a idp.Agent, c idp.Credential) map[string]work {
 			_, err := tx.Revocations.Append(ctx, idp.Revocation{Type: idp.RevokeKID, At: noon})
 			return err
 		},
-		"revocation prune": func(ctx context.Context, tx *store.Tx) error { return tx.Revocations.Prune(ctx, noon, noon) },
-		"key insert":       func(ctx context.Context, tx *store.Tx) error { return tx.Keys.Insert(ctx, key("x")) },
+		"revocation prune": func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Revocations.Prune(ctx, noon, noon)
+			return err
+		},
+		"key insert": func(ctx context.Context, tx *store.Tx) error { return tx.Keys.Insert(ctx, key("x")) },
 		"key status": func(ctx context.Context, tx *store.Tx) error {
 			return tx.Keys.SetStatus(ctx, "x", store.KeyActive, noon)
 		},
-		"idempotency insert":    func(ctx context.Context, tx *store.Tx) error { return tx.Idempotency.Insert(ctx, record("x")) },
-		"idempotency prune":     func(ctx context.Context, tx *store.Tx) error { return tx.Idempotency.Prune(ctx, noon) },
+		"idempotency insert": func(ctx context.Context, tx *store.Tx) error { return tx.Idempotency.Insert(ctx, record("x")) },
+		"idempotency delete": func(ctx context.Context, tx *store.Tx) error {
+			return tx.Idempotency.Delete(ctx, record("x").IdempotencyKey)
+		},
+		"idempotency prune": func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Idempotency.Prune(ctx, noon)
+			return err
+		},
+		"assertion prune": func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Assertions.Prune(ctx, noon)
+			return err
+		},
 		"sidecar put":           func(ctx context.Context, tx *store.Tx) error { return tx.Sidecars.Put(ctx, sidecar("agent", "x")) },
 		"setting put if absent": func(ctx context.Context, tx *store.Tx) error { return put(ctx, tx, "x") },
 	}

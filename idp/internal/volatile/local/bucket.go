@@ -114,6 +114,8 @@ type shard struct {
 	keys map[string]*bucket
 	ring bucket // ring.next made its last counted request before all others, ring.previous after
 	max  int
+
+	overflow bucket // of the keys without a place
 }
 
 func (s *shard) init(max int) {

@@ -14,16 +14,15 @@ const (
 	shards     = 64
 	defaultMax = 1 << 16 // keys of a window
 	maxWindows = 16
-	overflow   = 10 // limits that the keys without a place share
 )
 
 // LimiterOptions bound a Limiter; the zero value works.
 type LimiterOptions struct {
 	// MaxKeys bounds the keys remembered for each window, default 65,536 (rounded
 	// down to a multiple of 64, at least 64). Where every place is taken by a key
-	// seen within the window, new keys share one overflow bucket that admits ten
-	// times the limit between them: never unlimited, and the keys already known
-	// keep their own count.
+	// seen within the window, new keys share 64 overflow buckets by their hash,
+	// each of which admits the limit: no key ever exceeds its limit, all of them
+	// together 64 times that, and the keys already known keep their own count.
 	MaxKeys int
 	Now     func() time.Time // default time.Now
 }
@@ -46,9 +45,6 @@ type Limiter struct {
 type table struct {
 	window int64 // ms
 	shard  [shards]shard
-
-	overflowLock sync.Mutex
-	overflow     bucket // guarded by overflowLock
 }
 
 // NewLimiter makes a limiter without any count.
@@ -67,20 +63,19 @@ func NewLimiter(o LimiterOptions) *Limiter {
 // Take implements volatile.Limiter.
 func (l *Limiter) Take(_ context.Context, key string, limit int, window time.Duration) volatile.Verdict {
 	v, place := l.Reserve(key, limit, window)
-	if v.Limit == 0 || place.table == nil || place.shard != nil {
+	if place.full == nil {
 		return v
 	}
 	l.overflowed.Add(1)
-	t := place.table
-	t.overflowLock.Lock()
-	defer t.overflowLock.Unlock()
-	return t.overflow.take(overflow*v.Limit, t.window, l.elapsed())
+	place.full.Lock()
+	defer place.full.Unlock()
+	return place.full.overflow.take(v.Limit, v.Window.Milliseconds(), l.elapsed())
 }
 
 // Place is what a request took, until it is known whether it may go on.
 type Place struct {
-	table *table
 	shard *shard // nil: the key has no place
+	full  *shard // where there was none for it; nil: it has one, or needs none
 	key   string
 	at    int64
 	grain int64
@@ -107,13 +102,13 @@ func (l *Limiter) Reserve(key string, limit int, window time.Duration) (volatile
 	defer s.Unlock()
 	b := s.find(key, now, ms)
 	if b == nil {
-		return volatile.Verdict{Limit: limit, Window: milliseconds(ms)}, Place{table: t}
+		return volatile.Verdict{Limit: limit, Window: milliseconds(ms)}, Place{full: s}
 	}
 	v := b.take(limit, ms, now)
 	if v.Allowed {
 		s.freshest(b)
 	}
-	return v, Place{table: t, shard: s, key: key, at: b.newest(), grain: grain(limit, ms)}
+	return v, Place{shard: s, key: key, at: b.newest(), grain: grain(limit, ms)}
 }
 
 // Cancel gives back the place of a request that was allowed here and refused

@@ -156,19 +156,52 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, l.Keys(), most)
-	require.Equal(t, l.Keys()-1+50, allowed, "each key with a place once, the others 50 together")
+	require.Equal(t, l.Keys()-1+64*5, allowed, "each key with a place once, the others 64 times 5 together")
 	require.EqualValues(t, 1_000_000-(l.Keys()-1), l.Overflowed())
 	refused := l.Allow("late")
-	require.Equal(t, volatile.Verdict{Limit: 50, Window: time.Minute, Reset: time.Minute, RetryAfter: time.Minute}, refused, "overflow is shared and limited")
+	require.Equal(t, volatile.Verdict{Limit: 5, Window: time.Minute, Reset: time.Minute, RetryAfter: time.Minute}, refused, "overflow is shared and limited")
 	require.False(t, l.Allow("early").Allowed, "a known key keeps its count")
 
-	c.advance(time.Minute)
+	c.advance(59 * time.Second)
+	require.True(t, l.Allow("early").RetryAfter > 0)
+	c.advance(time.Second)
 	require.True(t, l.Allow("late").Allowed, "expired keys make place")
 	for i := range 100_000 {
 		c.advance(time.Second)
 		require.True(t, l.Allow(fmt.Sprint("slow", i)).Allowed)
 	}
 	require.Less(t, l.Keys(), 64*60, "expired keys are swept as new ones come")
+}
+
+// A key without a place has its limit and no more, whoever shares it.
+func TestNoKeyExceedsItsLimit(t *testing.T) {
+	var c clock
+	l := newLimited(5, LimiterOptions{MaxKeys: 1, Now: c.now})
+	var placed []string
+	for i := 0; l.Keys() < shards; i++ {
+		key, before := fmt.Sprint("place", i), l.Overflowed()
+		if l.Allow(key); l.Overflowed() == before {
+			placed = append(placed, key)
+		}
+	}
+	c.advance(30 * time.Second)
+	for _, key := range placed {
+		require.True(t, l.Allow(key).Allowed)
+	}
+	c.advance(30 * time.Second) // the places are taken still, the overflow is free again
+	require.Len(t, placed, shards)
+	total := 0
+	for i := range 1000 {
+		allowed := 0
+		for range 20 {
+			if l.Allow(fmt.Sprint("none", i)).Allowed {
+				allowed++
+			}
+		}
+		require.LessOrEqual(t, allowed, 5)
+		total += allowed
+	}
+	require.Equal(t, shards*5, total)
 }
 
 func TestMarksAreBounded(t *testing.T) {

@@ -120,7 +120,39 @@ func TestMoreKeysThanPlaces(t *testing.T) {
 			allowed++
 		}
 	}
-	require.Equal(t, 10, allowed)
+	require.Equal(t, 64, allowed, "an answer of this process, within its bounds")
+	for range 3 {
+		require.False(t, c.Take(t.Context(), "more0", 1, time.Hour).Allowed)
+	}
+}
+
+// A Redis that hangs, with no place left here, costs a call its budget and is
+// answered for: within the local bounds, in bounded memory.
+func TestMoreKeysThanPlacesWhileRedisHangs(t *testing.T) {
+	server := redistest.Start(t)
+	c := open(t, server.URL(), 1)[0]
+	ready(t, c)
+	c.near.Limiter = local.NewLimiter(local.LimiterOptions{MaxKeys: 1})
+	for i := range 1000 {
+		c.Take(t.Context(), fmt.Sprint(i), 2, time.Hour)
+	}
+	server.Pause()
+	defer server.Resume()
+	allowed, most := 0, time.Duration(0)
+	for i := range 1000 {
+		for range 3 {
+			begun := time.Now()
+			if c.Take(t.Context(), fmt.Sprint("more", i), 2, time.Hour).Allowed {
+				allowed++
+			}
+			most = max(most, time.Since(begun))
+		}
+	}
+	require.Less(t, most, dialTimeout)
+	require.LessOrEqual(t, allowed, 64*2)
+	require.NotZero(t, allowed)
+	require.LessOrEqual(t, c.near.Limiter.Keys(), 64)
+	require.EqualValues(t, 3000, c.near.Overflowed())
 }
 
 func TestMetricsAndLog(t *testing.T) {

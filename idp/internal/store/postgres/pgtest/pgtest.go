@@ -55,7 +55,7 @@ func Migrated(t testing.TB, migrate func(ctx context.Context, url string) error)
 	}
 	template.once.Do(func() {
 		template.name = name()
-		if template.err = run(t.Context(), admin, "CREATE DATABASE "+template.name+" TEMPLATE template0"); template.err == nil {
+		if template.err = create(t.Context(), admin, template.name, "template0"); template.err == nil {
 			template.err = migrate(t.Context(), database(admin, template.name))
 		}
 	})
@@ -63,10 +63,19 @@ func Migrated(t testing.TB, migrate func(ctx context.Context, url string) error)
 	return fresh(t, admin, template.name)
 }
 
+// create makes a database. Before PostgreSQL 15 everybody could make objects in
+// its public schema, which the migrations do not put up with.
+func create(ctx context.Context, admin, made, source string) error {
+	if err := run(ctx, admin, "CREATE DATABASE "+made+" TEMPLATE "+source); err != nil {
+		return err
+	}
+	return run(ctx, database(admin, made), "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+}
+
 func fresh(t testing.TB, admin, source string) string {
 	t.Helper()
 	made := name()
-	require.NoError(t, run(t.Context(), admin, "CREATE DATABASE "+made+" TEMPLATE "+source))
+	require.NoError(t, create(t.Context(), admin, made, source))
 	t.Cleanup(func() {
 		require.NoError(t, run(context.Background(), admin, "DROP DATABASE "+made+" WITH (FORCE)"))
 	})

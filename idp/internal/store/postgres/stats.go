@@ -1,0 +1,162 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp/internal/store"
+)
+
+type stats struct{ *transaction }
+
+// tallies are what a batch adds to the counts, column by column. eventInsert
+// adds them: a statement of their own would cost a round trip.
+type tallies struct {
+	steps         []int32
+	ats           []int64
+	organizations []string
+	verbs         []int16
+	counts        []int64
+}
+
+// tally counts rows whose meanings are numbered. One statement must not write a row twice.
+func tally(rows []store.EventRow, kinds map[meaning]kind) (c tallies) {
+	verbs := make(map[meaning]int16, len(kinds))
+	for m, k := range kinds {
+		verbs[meaning{"", m.action, m.outcome}] = k.verb
+	}
+	hours := make(map[store.TallyKey]int64)
+	add := func(step time.Duration, at int64, k store.TallyKey, n int64) {
+		c.steps, c.ats, c.organizations = append(c.steps, int32(step/time.Second)), append(c.ats, at), append(c.organizations, k.OrganizationID)
+		c.verbs, c.counts = append(c.verbs, verbs[meaning{"", k.Action, k.Outcome}]), append(c.counts, n)
+	}
+	for k, n := range store.TallyUp(rows) {
+		add(store.StepMinute, k.Minute, k, n)
+		k.Minute = 0
+		hours[k] += n
+	}
+	for k, n := range hours {
+		add(store.StepHour, k.Hour, k, n)
+	}
+	return c
+}
+
+// Parameters: $1 organization, $2 seconds of the step kept, $3 from, $4 to, $5
+// seconds of the step asked for. One seek for each bucket between those that are
+// kept; OFFSET 0 keeps the planner from joining in another way.
+const statCounts = `
+WITH kept AS (
+    SELECT greatest($3::bigint, (SELECT min(at) FROM event_counts WHERE step = $2::integer)) AS first,
+        least($4::bigint - $2, (SELECT max(at) FROM event_counts WHERE step = $2)) AS last
+)
+SELECT c.at / $5::bigint * $5 AS bucket, v.action, v.outcome, sum(c.count)::bigint
+FROM kept
+CROSS JOIN LATERAL generate_series(kept.first, kept.last, $2) AS b (at)
+CROSS JOIN LATERAL (
+    SELECT at, verb, count FROM event_counts
+    WHERE step = $2 AND at = b.at AND organization_id = $1
+    OFFSET 0) AS c
+JOIN event_verbs AS v ON v.verb = c.verb
+GROUP BY bucket, v.action, v.outcome
+ORDER BY bucket, v.action, v.outcome`
+
+func (t stats) Counts(ctx context.Context, q store.CountQuery) ([]store.Count, error) {
+	return list(ctx, t.transaction, statCounts, scanCount,
+		q.OrganizationID, wholeSeconds(q.Kept()), q.From.Unix(), q.To.Unix(), wholeSeconds(q.Step))
+}
+
+func scanCount(r row) (c store.Count, err error) {
+	var at int64
+	err = r.Scan(&at, &c.Action, &c.Outcome, &c.Count)
+	c.At = time.Unix(at, 0).UTC()
+	return c, err
+}
+
+// Organizations come first, so that each of them is one range of the index.
+const statAgents = `
+SELECT count(*) FILTER (WHERE a.status = 'active'), count(*) FILTER (WHERE a.status = 'suspended'),
+    count(*) FILTER (WHERE a.status = 'decommissioned')
+FROM organizations AS o
+JOIN agents AS a ON a.organization_id = o.id
+WHERE $1 = '' OR o.id = $1`
+
+const statCredentials = `
+SELECT count(*)
+FROM organizations AS o
+JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active'
+WHERE ($1 = '' OR o.id = $1) AND (c.expires_at IS NULL OR c.expires_at > $2)
+    AND (o.max_credential_age = 0 OR c.method <> 'client_secret' OR c.secret_set_at + o.max_credential_age * 1000 > $2)`
+
+// As credentialCountExpiring, of an organization.
+const statExpiring = `
+WITH near AS (
+    SELECT id FROM credentials
+    WHERE status = 'active' AND expires_at IS NOT NULL AND expires_at >= $2 AND expires_at < $3
+    UNION
+    SELECT c.id FROM organizations AS o
+    JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active' AND c.method = 'client_secret'
+        AND c.secret_set_at >= $2 - o.max_credential_age * 1000 AND c.secret_set_at < $3 - o.max_credential_age * 1000
+    WHERE o.max_credential_age > 0
+)
+SELECT count(*)
+FROM near
+JOIN credentials AS c ON c.id = near.id
+JOIN agents AS a ON a.id = c.agent_id AND a.status = 'active'
+JOIN organizations AS o ON o.id = c.organization_id
+WHERE ($1 = '' OR o.id = $1) AND CASE
+        WHEN o.max_credential_age = 0 OR c.method <> 'client_secret' THEN c.expires_at
+        ELSE least(c.expires_at, c.secret_set_at + o.max_credential_age * 1000) -- NULL counts as never
+    END BETWEEN $2 AND $3 - 1`
+
+const statSidecars = `
+SELECT count(*) FILTER (WHERE s.seen_at > $2), count(*)
+FROM organizations AS o
+JOIN sidecars AS s ON s.organization_id = o.id AND s.seen_at > $3
+WHERE $1 = '' OR o.id = $1`
+
+func (t stats) Present(ctx context.Context, organizationID string, now time.Time) (store.Present, error) {
+	at := now.UnixMilli()
+	p, err := get(ctx, t.transaction, statAgents, scanAgentCounts, organizationID)
+	if err != nil {
+		return p, err
+	}
+	if p.Credentials, err = t.number(ctx, statCredentials, organizationID, at); err != nil {
+		return p, err
+	}
+	if p.ExpiringCredentials, err = t.number(ctx, statExpiring, organizationID, at+1, now.Add(store.ExpiringWithin).UnixMilli()); err != nil {
+		return p, err
+	}
+	seen, err := get(ctx, t.transaction, statSidecars, scanSeen,
+		organizationID, now.Add(-store.ConnectedWithin).UnixMilli(), now.Add(-time.Hour).UnixMilli())
+	p.ConnectedSidecars, p.RecentSidecars = seen[0], seen[1]
+	return p, err
+}
+
+func scanAgentCounts(r row) (p store.Present, err error) {
+	err = r.Scan(&p.ActiveAgents, &p.SuspendedAgents, &p.DecommissionedAgents)
+	return p, err
+}
+
+func scanSeen(r row) (seen [2]int64, err error) {
+	err = r.Scan(&seen[0], &seen[1])
+	return seen, err
+}
+
+const statPrune = `
+DELETE FROM event_counts
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM event_counts
+    WHERE step = $1 AND at < $2
+    ORDER BY at
+    LIMIT $3))`
+
+func (t stats) Prune(ctx context.Context, now time.Time) (more bool, err error) {
+	for _, old := range store.OldCounts(now) {
+		removed, err := t.exec(ctx, statPrune, wholeSeconds(old.Step), old.Before.Unix(), store.PruneBatch)
+		if err != nil {
+			return false, err
+		}
+		more = more || removed == store.PruneBatch
+	}
+	return more, nil
+}

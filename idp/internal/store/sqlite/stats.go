@@ -1,0 +1,148 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp/internal/store"
+)
+
+type stats struct{ *transaction }
+
+// A batch holds few kinds of events. Several runs of this statement take a third
+// of the time of one that unpacks them from JSON.
+const statAdd = `
+INSERT INTO event_counts (step, at, organization_id, action, outcome, count)
+VALUES (60, ?1, ?3, ?4, ?5, ?6), (60, ?1, '', ?4, ?5, ?6), (3600, ?2, ?3, ?4, ?5, ?6), (3600, ?2, '', ?4, ?5, ?6)
+ON CONFLICT (step, at, organization_id, action, outcome) DO UPDATE SET count = count + excluded.count`
+
+// add counts appended events.
+func (t stats) add(ctx context.Context, rows []store.EventRow) error {
+	for c, n := range store.TallyUp(rows) {
+		if c.OrganizationID == store.AnyOrganization {
+			continue // the statement adds to all together as well
+		}
+		if _, err := t.exec(ctx, statAdd, c.Minute, c.Hour, c.OrganizationID, string(c.Action), string(c.Outcome), n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Parameters: ?1 organization, ?2 seconds of the step kept, ?3 from, ?4 to, ?5
+// seconds of the step asked for. One seek for each bucket between those that are kept.
+const statCounts = `
+WITH RECURSIVE kept (first, last) AS (
+    SELECT max(?3, coalesce((SELECT min(at) FROM event_counts WHERE step = ?2), ?4)),
+        min(?4 - ?2, coalesce((SELECT max(at) FROM event_counts WHERE step = ?2), ?3))
+), buckets (at) AS (
+    SELECT first FROM kept WHERE first <= last
+    UNION ALL
+    SELECT at + ?2 FROM buckets CROSS JOIN kept WHERE at + ?2 <= last
+)
+SELECT b.at / ?5 * ?5 AS bucket, c.action, c.outcome, sum(c.count)
+FROM buckets AS b
+CROSS JOIN event_counts AS c ON c.step = ?2 AND c.at = b.at AND c.organization_id = ?1
+GROUP BY bucket, c.action, c.outcome
+ORDER BY bucket, c.action, c.outcome`
+
+func (t stats) Counts(ctx context.Context, q store.CountQuery) ([]store.Count, error) {
+	return list(ctx, t.transaction, statCounts, scanCount,
+		q.OrganizationID, wholeSeconds(q.Kept()), q.From.Unix(), q.To.Unix(), wholeSeconds(q.Step))
+}
+
+func scanCount(r row) (c store.Count, err error) {
+	var at int64
+	err = r.Scan(&at, &c.Action, &c.Outcome, &c.Count)
+	c.At = time.Unix(at, 0).UTC()
+	return c, err
+}
+
+// Organizations come first, so that each of them is one range of the index.
+const statAgents = `
+SELECT count(*) FILTER (WHERE a.status = 'active'), count(*) FILTER (WHERE a.status = 'suspended'),
+    count(*) FILTER (WHERE a.status = 'decommissioned')
+FROM organizations AS o
+CROSS JOIN agents AS a INDEXED BY agents_listed ON a.organization_id = o.id
+WHERE ?1 = '' OR o.id = ?1`
+
+const statCredentials = `
+SELECT count(*)
+FROM organizations AS o
+CROSS JOIN credentials AS c INDEXED BY credentials_active ON c.organization_id = o.id AND c.status = 'active'
+WHERE (?1 = '' OR o.id = ?1) AND (c.expires_at IS NULL OR c.expires_at > ?2)
+    AND (o.max_credential_age = 0 OR c.method <> 'client_secret' OR c.secret_set_at + o.max_credential_age * 1000 > ?2)`
+
+// As credentialCountExpiring, of an organization.
+const statExpiring = `
+WITH near AS (
+    SELECT id FROM credentials
+    WHERE status = 'active' AND expires_at IS NOT NULL AND expires_at >= ?2 AND expires_at < ?3
+    UNION
+    SELECT c.id FROM organizations AS o
+    JOIN credentials AS c INDEXED BY credentials_aging ON c.organization_id = o.id AND c.status = 'active' AND c.method = 'client_secret'
+        AND c.secret_set_at >= ?2 - o.max_credential_age * 1000 AND c.secret_set_at < ?3 - o.max_credential_age * 1000
+    WHERE o.max_credential_age > 0
+)
+SELECT count(*)
+FROM near
+JOIN credentials AS c ON c.id = near.id
+JOIN agents AS a ON a.id = c.agent_id AND a.status = 'active'
+JOIN organizations AS o ON o.id = c.organization_id
+WHERE (?1 = '' OR o.id = ?1) AND CASE
+        WHEN o.max_credential_age = 0 OR c.method <> 'client_secret' THEN c.expires_at
+        ELSE min(coalesce(c.expires_at, 9223372036854775807), c.secret_set_at + o.max_credential_age * 1000)
+    END BETWEEN ?2 AND ?3 - 1`
+
+const statSidecars = `
+SELECT count(*) FILTER (WHERE s.seen_at > ?2), count(*)
+FROM organizations AS o
+CROSS JOIN sidecars AS s INDEXED BY sidecars_seen ON s.organization_id = o.id AND s.seen_at > ?3
+WHERE ?1 = '' OR o.id = ?1`
+
+func (t stats) Present(ctx context.Context, organizationID string, now time.Time) (store.Present, error) {
+	at := now.UnixMilli()
+	p, err := get(ctx, t.transaction, statAgents, scanAgentCounts, organizationID)
+	if err != nil {
+		return p, err
+	}
+	if p.Credentials, err = t.number(ctx, statCredentials, organizationID, at); err != nil {
+		return p, err
+	}
+	if p.ExpiringCredentials, err = t.number(ctx, statExpiring, organizationID, at+1, now.Add(store.ExpiringWithin).UnixMilli()); err != nil {
+		return p, err
+	}
+	seen, err := get(ctx, t.transaction, statSidecars, scanSeen,
+		organizationID, now.Add(-store.ConnectedWithin).UnixMilli(), now.Add(-time.Hour).UnixMilli())
+	p.ConnectedSidecars, p.RecentSidecars = seen[0], seen[1]
+	return p, err
+}
+
+func scanAgentCounts(r row) (p store.Present, err error) {
+	err = r.Scan(&p.ActiveAgents, &p.SuspendedAgents, &p.DecommissionedAgents)
+	return p, err
+}
+
+func scanSeen(r row) (seen [2]int64, err error) {
+	err = r.Scan(&seen[0], &seen[1])
+	return seen, err
+}
+
+const statPrune = `
+DELETE FROM event_counts
+WHERE (step, at, organization_id, action, outcome) IN (
+    SELECT step, at, organization_id, action, outcome FROM event_counts
+    WHERE step = ?1 AND at < ?2
+    ORDER BY at
+    LIMIT ?3)`
+
+func (t stats) Prune(ctx context.Context, now time.Time) (more bool, err error) {
+	for _, old := range store.OldCounts(now) {
+		removed, err := t.exec(ctx, statPrune, wholeSeconds(old.Step), old.Before.Unix(), store.PruneBatch)
+		if err != nil {
+			return false, err
+		}
+		more = more || removed == store.PruneBatch
+	}
+	return more, nil
+}

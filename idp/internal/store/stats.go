@@ -1,0 +1,150 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/sentryagent/agentidp/idp"
+)
+
+// The steps in which events are counted as they are appended, and how long
+// the counts of each are kept.
+const (
+	StepMinute = time.Minute
+	StepHour   = time.Hour
+
+	MinutesKept = 48 * time.Hour
+	HoursKept   = 400 * 24 * time.Hour
+)
+
+// Stats are numbers for dashboards. Counts are derived from the events: Append
+// keeps them in its own transaction, under the organization and under
+// AnyOrganization. They are no evidence, and are forgotten before the events.
+type Stats interface {
+	// Counts sums what happened in [q.From, q.To), by bucket, action and
+	// outcome, in this order. Buckets in which nothing happened are left out.
+	Counts(ctx context.Context, q CountQuery) ([]Count, error)
+	// Present counts what an organization has now.
+	Present(ctx context.Context, organizationID string, now time.Time) (Present, error)
+	// Prune removes up to PruneBatch counts of each step that are kept for long
+	// enough, oldest first, and reports whether there may be more.
+	Prune(ctx context.Context, now time.Time) (more bool, err error)
+}
+
+// Old is a step and the time before which its buckets are forgotten.
+type Old struct {
+	Step   time.Duration
+	Before time.Time
+}
+
+// OldCounts is what Prune forgets.
+func OldCounts(now time.Time) []Old {
+	return []Old{{StepMinute, now.Add(-MinutesKept)}, {StepHour, now.Add(-HoursKept)}}
+}
+
+// CountQuery asks for counts of an organization; AnyOrganization: of all together.
+type CountQuery struct {
+	OrganizationID string
+	Step           time.Duration // StepMinute or a multiple of StepHour
+	From, To       time.Time     // multiples of Step since 1970
+}
+
+// Kept is the step of the counts that answer the query.
+func (q CountQuery) Kept() time.Duration {
+	if q.Step < StepHour {
+		return StepMinute
+	}
+	return StepHour
+}
+
+// Count is how often something happened in a bucket.
+type Count struct {
+	At      time.Time // when the bucket begins
+	Action  idp.Action
+	Outcome idp.Outcome
+	Count   int64
+}
+
+// The spans in which Present looks. A sidecar's presence is written down about
+// once a minute, so that a shorter span would miss some that are there.
+const (
+	ConnectedWithin = 5 * time.Minute
+	ExpiringWithin  = 14 * 24 * time.Hour
+)
+
+// Present is what an organization has at a moment.
+type Present struct {
+	ActiveAgents, SuspendedAgents, DecommissionedAgents int64
+
+	Credentials         int64 // active and not past their end (idp.Credential.End)
+	ExpiringCredentials int64 // of active agents, ending within ExpiringWithin
+
+	ConnectedSidecars int64 // seen within ConnectedWithin
+	RecentSidecars    int64 // seen within an hour
+}
+
+// Tally is one count as it is kept. Times are Unix seconds, negative before 1970.
+type Tally struct {
+	Step           int64 // seconds
+	At             int64 // when the bucket begins
+	OrganizationID string
+	Action         idp.Action
+	Outcome        idp.Outcome
+	Count          int64
+}
+
+// TallyKey is a minute, and its hour, whose counts a batch adds to.
+type TallyKey struct {
+	Minute, Hour   int64  // when the buckets begin, as Tally.At
+	OrganizationID string // AnyOrganization: all together
+	Action         idp.Action
+	Outcome        idp.Outcome
+}
+
+// TallyUp sums a batch by minute, for each organization and for all together.
+func TallyUp(rows []EventRow) map[TallyKey]int64 {
+	sums := make(map[TallyKey]int64)
+	for i := range rows {
+		e := &rows[i]
+		at := e.Timestamp.Unix()
+		sums[TallyKey{floor(at, StepMinute), floor(at, StepHour), e.OrganizationID, e.Action, e.Outcome}] += Occurrences(e.Body)
+	}
+	all := make(map[TallyKey]int64, 2*len(sums))
+	for k, n := range sums {
+		all[k] += n
+		k.OrganizationID = AnyOrganization
+		all[k] += n
+	}
+	return all
+}
+
+// floor is the begin of the bucket, also before 1970.
+func floor(seconds int64, step time.Duration) int64 {
+	width := int64(step / time.Second)
+	return seconds - ((seconds%width)+width)%width
+}
+
+// maxOccurrences bounds what one event can claim: sums must not overflow,
+// whatever a sidecar reports.
+const maxOccurrences = 1_000_000_000
+
+var countMark = []byte(`"count":`)
+
+// Occurrences is how often that which an event tells happened: the integer
+// "count" of its metadata, where the event stands for several, else once. It
+// comes from the signed bytes, so that anybody can hold the counts against the log.
+func Occurrences(body []byte) int64 {
+	if !bytes.Contains(body, countMark) {
+		return 1
+	}
+	var event struct {
+		Metadata map[string]json.RawMessage `json:"metadata"`
+	}
+	var n int64
+	if json.Unmarshal(body, &event) != nil || json.Unmarshal(event.Metadata["count"], &n) != nil {
+		return 1
+	}
+	return min(max(n, 1), maxOccurrences)
+}
