@@ -28,6 +28,7 @@ type IdP struct {
 	t    testing.TB
 	cfg  app.Config
 	stop func()
+	app  *app.App // the one that runs, or ran last
 }
 
 // Credential is what an agent authenticates with, and who it is.
@@ -39,9 +40,13 @@ type Credential struct {
 }
 
 // Start runs an IdP until the test ends. It has no request limit.
-func Start(t testing.TB) *IdP {
+func Start(t testing.TB) *IdP { return StartWithPolicy(t, "") }
+
+// StartWithPolicy is Start with the policy in a folder; "" is the built-in one.
+func StartWithPolicy(t testing.TB, folder string) *IdP {
 	t.Helper()
 	cfg := app.Default()
+	cfg.PolicyDir = folder
 	cfg.Addr, cfg.DataDir, cfg.LimitsRequestsPerMinute = "127.0.0.1:0", t.TempDir(), 0
 	p := &IdP{t: t, cfg: cfg}
 	p.Start()
@@ -58,7 +63,7 @@ func (p *IdP) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	a, err := app.New(ctx, p.cfg, app.Options{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(p.t, err)
-	p.URL = a.Issuer()
+	p.URL, p.app = a.Issuer(), a
 	p.cfg.Addr = a.Addr().String() // the same from now on
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -88,6 +93,9 @@ func (p *IdP) Stop() {
 		p.stop = nil
 	}
 }
+
+// Reload does what SIGHUP does.
+func (p *IdP) Reload() { p.app.Reload(context.Background()) }
 
 // Token gets an access token with an unmodified OAuth client. No resource: for
 // the management API.

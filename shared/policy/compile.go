@@ -24,15 +24,28 @@ var alsoRefused = []string{
 	"trace",
 }
 
-func refused(b *ast.Builtin) bool {
-	return b.IsNondeterministic() || slices.Contains(alsoRefused, b.Name)
+// One call of these may work for minutes, and none looks whether the deadline
+// has passed: paths through ten nodes that are all connected, a shift by
+// billions of bits, a template with loops.
+var unstoppable = []string{"bits.lsh", "graph.reachable_paths", "strings.render_template"}
+
+// refused says why a policy may not use the builtin; "": it may.
+func refused(b *ast.Builtin) string {
+	switch {
+	case b.IsNondeterministic() || slices.Contains(alsoRefused, b.Name):
+		return "a decision may depend on input and data only"
+	case slices.Contains(unstoppable, b.Name):
+		return "it cannot be stopped at the deadline"
+	}
+	return ""
 }
 
 // capabilities is what a policy may use: nothing whose answer depends on
-// anything but its arguments, and no network, also not for remote schemas.
+// anything but its arguments or that runs past every deadline, and no network,
+// also not for remote schemas.
 func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion(ast.CapabilitiesRegoVersion(ast.RegoV1))
-	c.Builtins = slices.DeleteFunc(c.Builtins, refused)
+	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool { return refused(b) != "" })
 	c.AllowNet = []string{}
 	return c
 }
@@ -58,7 +71,7 @@ func (s *source) compile(ctx context.Context, txn storage.Transaction, c *ast.Ca
 
 // refusals explains "undefined function" for builtins that exist elsewhere.
 func refusals(modules map[string]*ast.Module) []error {
-	names := map[string]bool{}
+	names := map[string]string{}
 	for _, b := range ast.Builtins {
 		names[b.Name] = refused(b)
 	}
@@ -66,8 +79,8 @@ func refusals(modules map[string]*ast.Module) []error {
 	for _, module := range modules {
 		ast.WalkTerms(module, func(term *ast.Term) bool {
 			ref, isRef := term.Value.(ast.Ref)
-			if isRef && names[ref.String()] {
-				found = append(found, fmt.Errorf("%s: %s is refused: a decision may depend on input and data only", term.Location, ref))
+			if isRef && names[ref.String()] != "" {
+				found = append(found, fmt.Errorf("%s: %s is refused: %s", term.Location, ref, names[ref.String()]))
 			}
 			return false
 		})

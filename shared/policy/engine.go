@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"runtime/debug"
@@ -22,6 +23,7 @@ type Engine struct {
 	source   *source
 	use      InputUse
 	tests    int
+	missing  bool // there is none yet: every decision is ReasonMissing
 }
 
 // New loads, compiles and tests a policy: *.rego and at most one of data.yaml,
@@ -35,6 +37,7 @@ func New(ctx context.Context, folder fs.FS, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	source.sidecar = options.Sidecar
 	// One read transaction serves every evaluation: nothing writes the store again.
 	txn, err := source.store.NewTransaction(ctx)
 	if err != nil {
@@ -64,6 +67,13 @@ func New(ctx context.Context, folder fs.FS, options Options) (*Engine, error) {
 	}, nil
 }
 
+var errMissing = errors.New("no policy has been loaded")
+
+// missing is the engine before there is one.
+func missing() *Engine {
+	return &Engine{missing: true, source: &source{data: ast.NewObject()}, use: everything}
+}
+
 // generate turns the result into a Decision while OPA still holds it.
 func generate(term *ast.Term, _ *rego.EvalContext) (any, error) { return parseDecision(term) }
 
@@ -91,7 +101,8 @@ func (e *Engine) Data() ([]byte, error) {
 // Decide evaluates the policy. understood names the obligations that the
 // caller will see to; a permission with any other is a denial. An error comes
 // with a denial of the same reason: ReasonTimeout past the deadline or when ctx
-// ends, ReasonError for everything else that is not a well-formed decision.
+// ends, ReasonMissing of a holder's engine before its first policy, ReasonError
+// for everything else that is not a well-formed decision.
 func (e *Engine) Decide(ctx context.Context, in Input, understood ...string) (decision Decision, err error) {
 	defer func() { decision.Revision = e.revision }()
 	defer func() {
@@ -99,6 +110,9 @@ func (e *Engine) Decide(ctx context.Context, in Input, understood ...string) (de
 			decision, err = Unavailable(ReasonError, fmt.Errorf("policy evaluation panicked: %v\n%s", fault, debug.Stack()))
 		}
 	}()
+	if e.missing {
+		return Unavailable(ReasonMissing, errMissing)
+	}
 	stop := &stop{ctx: ctx, start: time.Now(), timeout: e.timeout}
 	timer := time.AfterFunc(e.timeout, stop.Cancel)
 	defer timer.Stop()

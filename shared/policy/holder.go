@@ -24,9 +24,9 @@ type generation struct {
 
 // Status is for /health and for gauges.
 type Status struct {
-	Revision    string
-	Epoch       uint64    // from 1, raised by every successful reload
-	LoadedAt    time.Time // of the policy in force
+	Revision    string    // "": there is no policy yet
+	Epoch       uint64    // from 1, raised by every successful reload; 0: there is no policy yet
+	LoadedAt    time.Time // of the policy in force; zero: there is none
 	Failures    uint64    // reloads that kept the old policy
 	LastError   error     // of the latest reload; nil when it succeeded
 	LastErrorAt time.Time // zero when LastError is nil
@@ -41,6 +41,15 @@ func NewHolder(ctx context.Context, folder fs.FS, options Options) (*Holder, err
 	}
 	h.activate(engine, &Status{})
 	return h, nil
+}
+
+// NewEmptyHolder holds no policy until Reload brings the first: its revision is
+// "", its epoch 0, and every decision a denial, ReasonMissing.
+func NewEmptyHolder(options Options) *Holder {
+	h := &Holder{options: options.withDefaults()}
+	h.current.Store(&generation{engine: missing()})
+	h.status.Store(&Status{})
+	return h
 }
 
 // Reload puts the policy in folder into force. On an error the old one stays

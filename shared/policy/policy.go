@@ -65,6 +65,7 @@ const (
 	ReasonNoRoute           = "no_route"
 	ReasonError             = "policy_error"
 	ReasonTimeout           = "policy_timeout"
+	ReasonMissing           = "policy_missing" // there is no policy yet
 )
 
 // Obligations of the built-in policy: what an enforcement point must see to
@@ -106,10 +107,10 @@ func (d Decision) misunderstood(understood []string) string {
 }
 
 // Unavailable is the denial of a policy that could not answer, with the error
-// that goes with it: 503, reason ReasonError or ReasonTimeout.
+// that goes with it: 503, reason ReasonError, ReasonTimeout or ReasonMissing.
 func Unavailable(reason string, cause error) (Decision, error) {
 	err := apierr.New(apierr.Unavailable, "the policy cannot decide now").WithReason(reason).WithCause(cause)
-	if reason == ReasonTimeout {
+	if reason != ReasonError {
 		err = err.WithRetryAfter(time.Second)
 	}
 	return Decision{Reason: reason}, err
@@ -123,7 +124,10 @@ type InputUse struct{ Method, Host, Path, Peer bool }
 type Options struct {
 	Timeout     time.Duration // of one decision, default 50 ms
 	TestTimeout time.Duration // of the policy's own unit tests together, default 10 s
-	Now         func() time.Time
+	// Sidecar leaves out what is in package agentidp.own, the rights that agents
+	// have over themselves at the management API. The unit tests still see it.
+	Sidecar bool
+	Now     func() time.Time
 }
 
 func (o Options) withDefaults() Options {

@@ -36,6 +36,7 @@ type source struct {
 	data     ast.Object             // the data document
 	store    storage.Store          // of data, never written again
 	revision string
+	sidecar  bool // Options.Sidecar
 }
 
 // File is one file that belongs to a policy.
@@ -43,6 +44,9 @@ type File struct {
 	Name    string
 	Content []byte
 }
+
+// own is the package of rules for the management API only.
+var own = ast.MustParseRef("data.agentidp.own")
 
 func load(folder fs.FS, capabilities *ast.Capabilities) (*source, error) {
 	files, err := readFiles(folder)
@@ -79,7 +83,7 @@ func load(folder fs.FS, capabilities *ast.Capabilities) (*source, error) {
 func (s *source) runtime() map[string]*ast.Module {
 	modules := map[string]*ast.Module{}
 	for name, module := range s.modules {
-		if !strings.HasSuffix(name, testSuffix) {
+		if !strings.HasSuffix(name, testSuffix) && !(s.sidecar && module.Package.Path.HasPrefix(own)) {
 			modules[name] = module
 		}
 	}

@@ -64,16 +64,17 @@ func Restore(ctx context.Context, cfg Config, file string) (done Restored, err e
 		return done, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(staging.DataDir)) }()
-	if err := copyBackup(file, staging.StorePath()); err != nil {
+	if err := copyBackup(ctx, file, staging.StorePath()); err != nil {
 		return done, err
 	}
 	if done, err = declareStaged(ctx, cfg, staging); err != nil {
 		return done, err
 	}
-	if done.Aside, err = asideFolder(cfg); err != nil {
+	aside, err := asideFolder(cfg)
+	if err != nil {
 		return done, err
 	}
-	if err := claim.Replace(staging.StorePath(), done.Aside, cfg.CheckpointPath()); err != nil {
+	if done.Aside, err = claim.Replace(staging.StorePath(), aside, cfg.CheckpointPath()); err != nil {
 		return done, err
 	}
 	return done, takeCheckpoint(cfg, staging)
@@ -263,8 +264,8 @@ func asideFolder(cfg Config) (string, error) {
 	}
 }
 
-// copyBackup copies the file, which must be a backup and not a store at work.
-func copyBackup(from, to string) error {
+// copyBackup copies the file, which must be a backup, whole, and not a store at work.
+func copyBackup(ctx context.Context, from, to string) error {
 	if info, err := os.Stat(from + "-wal"); err == nil && info.Size() > 0 {
 		return fmt.Errorf("restore: %s has a write-ahead log beside it, so it is a store and no backup of one: make one with agentidp backup", from)
 	}
@@ -276,7 +277,10 @@ func copyBackup(from, to string) error {
 		_, err := io.Copy(w, source)
 		return err
 	})
-	if err = errors.Join(err, source.Close()); err != nil {
+	if err = errors.Join(err, source.Close()); err == nil {
+		err = sqlite.CheckIntegrity(ctx, to)
+	}
+	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	return nil

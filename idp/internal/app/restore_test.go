@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
+	"github.com/sentryagent/agentidp/idp/internal/revocation"
 	"github.com/sentryagent/agentidp/idp/internal/store/postgres/pgtest"
 	"github.com/sentryagent/agentidp/idp/internal/store/sqlite"
 )
@@ -171,6 +173,12 @@ func TestWhatIsNotRestored(t *testing.T) {
 	_, err = app.Restore(t.Context(), i.cfg, bad.cfg.StorePath())
 	require.ErrorContains(t, err, "not valid: event 1")
 
+	// The log is as it was, what it is about is not.
+	require.NoError(t, os.WriteFile(bad.cfg.StorePath(), good, 0o600))
+	tamper(t, bad.cfg, "PRAGMA writable_schema = 1; DELETE FROM sqlite_master WHERE name = 'credentials_listed'")
+	_, err = app.Restore(t.Context(), i.cfg, bad.cfg.StorePath())
+	require.ErrorIs(t, err, sqlite.ErrDamaged)
+
 	other := installed(t) // another installation's history, and its master key
 	other.stop()
 	_, err = app.Restore(t.Context(), other.cfg, file)
@@ -243,6 +251,19 @@ func TestDeclareOnPostgres(t *testing.T) {
 	require.Equal(t, moved.Target.Root, done.Root)
 	i.start()
 	require.False(t, i.active(operator, out))
+	i.login(operator)
+
+	// What a replica that runs has in memory is of the lost history: it ends.
+	operators := i.cfg
+	operators.DataDir = t.TempDir()
+	_, err = app.DeclareRestored(t.Context(), operators)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		status, _ := get(t, i.a.Issuer()+"/health")
+		return status == 0
+	}, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, i.end(), revocation.ErrRestored)
+	i.start()
 	i.login(operator)
 	i.stop()
 }

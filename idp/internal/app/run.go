@@ -116,7 +116,7 @@ func (a *App) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 		tasks.run(end(func() error { return httpx.Serve(serving, admin, a.admin, a.cfg.DrainTimeout) }))
 	}
 	tasks.run(func() error { a.prune(ctx); return nil })
-	tasks.run(func() error { a.follow(serving); return nil })
+	tasks.run(end(func() error { return a.follow(serving) }))
 	tasks.run(func() error { a.lists.Follow(serving); return nil })
 	tasks.run(func() error { a.indexes.Run(serving); return nil })
 	if a.tls != nil {
@@ -189,8 +189,9 @@ func (a *App) adminHandler() fasthttp.RequestHandler {
 func (a *App) writeMetrics(w io.Writer) { obs.WritePrometheus(w, a.metrics) }
 
 // follow reads the keys again whenever any replica changed one, and passes the
-// news on to replicas whose store has to be asked for it.
-func (a *App) follow(ctx context.Context) {
+// news on to replicas whose store has to be asked for it. It fails when the store
+// was declared restored under us, which every follower of the feed is told of too.
+func (a *App) follow(ctx context.Context) error {
 	changed, stop := a.db.Watch()
 	defer stop()
 	var again <-chan time.Time // set while the last reading failed
@@ -200,10 +201,14 @@ func (a *App) follow(ctx context.Context) {
 			a.shared.Publish(ctx, revocation.Topic)
 		case <-again:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 		again = nil
-		if err := a.issuer.Reload(ctx); err != nil && ctx.Err() == nil {
+		err := errors.Join(a.revoked.Current(ctx), a.issuer.Reload(ctx))
+		switch {
+		case errors.Is(err, revocation.ErrRestored):
+			return err
+		case err != nil && ctx.Err() == nil:
 			a.logger.WarnContext(ctx, "signing keys not read again", "error", err)
 			again = time.After(time.Second)
 		}

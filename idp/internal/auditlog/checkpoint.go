@@ -162,8 +162,9 @@ func (l *Log) checkpoint(ctx context.Context, last bool) error {
 }
 
 // adopt returns the latest stored checkpoint if it says as much as a new one
-// would: it covers all size events, or is younger than a turn and this is not the
-// last. Without one note is nil and the tree is the one to sign.
+// would: it covers all size events, or is another replica's, younger than a turn,
+// and this is not the last. The one that came with the log's first event is
+// nobody's turn. Without one note is nil and the tree is the one to sign.
 func (l *Log) adopt(ctx context.Context, tx *store.Tx, size int64, last bool) (note []byte, tree tlog.Tree, err error) {
 	unsigned := tlog.Tree{N: size}
 	latest, err := tx.Tree.LatestCheckpoint(ctx)
@@ -174,7 +175,7 @@ func (l *Log) adopt(ctx context.Context, tx *store.Tx, size int64, last bool) (n
 		return nil, unsigned, fmt.Errorf("latest checkpoint: %w", err)
 	}
 	age := l.opts.Now().Sub(latest.CreatedAt)
-	young := !last && latest.Size > l.signed.N && age >= 0 && age < l.opts.CheckpointEvery
+	young := !last && l.signed.N > 0 && latest.Size > l.signed.N && age >= 0 && age < l.opts.CheckpointEvery
 	if latest.Size != size && !young {
 		return nil, unsigned, nil
 	}

@@ -136,7 +136,7 @@ func eventLines(content []byte) (lines []string) {
 func TestEveryExportProvesItself(t *testing.T) {
 	f := newTimed(t)
 	write := []string{"default", "acme", "acme", "default", "bolt"}
-	for range 12 {
+	for range 5 {
 		f.write(write...)
 		write = append(write[1:], write[0])
 		size := f.covered()
@@ -186,7 +186,7 @@ func TestEveryExportProvesItself(t *testing.T) {
 // The whole log's root, by other code than ours.
 func TestAnExportOfTheWholeLogIsItsTree(t *testing.T) {
 	f := newTimed(t)
-	for range 130 {
+	for range 101 {
 		f.write("default", "acme", "bolt", "default", "acme") // pages of 500
 	}
 	content := f.export(ndjson(store.AnyOrganization))
@@ -209,11 +209,11 @@ func TestAnExportOfTheWholeLogIsItsTree(t *testing.T) {
 	report := f.hold(content)
 	require.True(t, report.Whole())
 	require.Equal(t, root, report.Root)
-	require.Equal(t, int64(650), report.Size)
+	require.Equal(t, int64(505), report.Size)
 
 	half := f.export(ndjson("acme"))
 	require.Nil(t, f.hold(half).Problem)
-	require.Len(t, eventLines(half), 260)
+	require.Len(t, eventLines(half), 202)
 }
 
 func TestAnExportIsAnEvent(t *testing.T) {

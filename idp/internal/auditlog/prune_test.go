@@ -88,7 +88,19 @@ func (a *aged) run(db store.DB) *auditlog.Log {
 // signed waits until a checkpoint covers the whole log.
 func (a *aged) signed() {
 	a.t.Helper()
-	eventually(a.t, "a checkpoint of the whole log", func() bool { return a.verify().Signed == a.size() })
+	eventually(a.t, "a checkpoint of the whole log", func() (covered bool) {
+		require.NoError(a.t, a.db.View(a.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			size, err := tx.Tree.Size(ctx)
+			if err != nil || size == 0 {
+				covered = err == nil
+				return err
+			}
+			latest, err := tx.Tree.LatestCheckpoint(ctx)
+			covered = latest.Size == size
+			return err
+		}))
+		return covered
+	})
 }
 
 func (a *aged) size() (size int64) {
@@ -257,12 +269,12 @@ func TestReplicasPruneOnce(t *testing.T) {
 func TestPruningTakesAnyNumberOfSegments(t *testing.T) {
 	onEachStore(t, func(t *testing.T, a *aged) {
 		for range 3 {
-			a.append("acme", 3000)
+			a.append("acme", 1500)
 			a.append("grown", 10)
 		}
 		a.set(january.AddDate(1, 0, 0))
-		require.EqualValues(t, 9000, a.prune(a.log, keepFree))
-		require.EqualValues(t, 9000, a.verify().Pruned)
+		require.EqualValues(t, 4500, a.prune(a.log, keepFree))
+		require.EqualValues(t, 4500, a.verify().Pruned)
 		require.Len(t, a.list(auditlog.Query{OrganizationID: "grown", Limit: 100}).Data, 31)
 	})
 }

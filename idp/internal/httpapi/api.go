@@ -27,6 +27,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
 	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/idp/internal/turnstile"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/obs"
 	"github.com/sentryagent/agentidp/shared/policy"
@@ -73,9 +74,10 @@ type API struct {
 	verifier  *token.Verifier
 	polls     chan struct{} // one element for each waiting poll
 	ingests   chan struct{} // one for each batch of decisions under way
-	exports   chan struct{} // one for each export of the audit log under way
+	exports   exports       // of the audit log, under way
 	leases    leases
 	bundle    bundle
+	dryRuns   *turnstile.Turnstile // dry runs of the policy take turns
 	presence  presence
 	stopping  chan struct{} // closed by Stop
 	stop      sync.Once
@@ -104,7 +106,7 @@ func New(o Options) *API {
 		},
 		polls:     make(chan struct{}, o.MaxPolls),
 		ingests:   make(chan struct{}, maxIngests),
-		exports:   make(chan struct{}, maxExports),
+		dryRuns:   turnstile.New(1, waitingEvaluations),
 		stopping:  make(chan struct{}),
 		documents: newDocuments(o.Issuer, o.Grants.Types(), o.Clients.Algorithms()),
 		observe:   newObserver(o.Metrics),
@@ -112,7 +114,7 @@ func New(o Options) *API {
 		unmatched: &Route{OperationID: "none", Path: prefix + "/", Capability: policy.Public, access: byAnyone, handle: (*API).noRoute},
 	}
 	o.Metrics.NewGauge("agentidp_feed_polls", func() float64 { return float64(len(a.polls)) })
-	o.Metrics.NewGauge("agentidp_audit_exports_open", func() float64 { return float64(len(a.exports)) })
+	o.Metrics.NewGauge("agentidp_audit_exports_open", func() float64 { return float64(a.exports.open()) })
 	for _, result := range exportResults {
 		o.Metrics.NewCounter(obs.Name("agentidp_audit_exports_total", "result", result))
 	}

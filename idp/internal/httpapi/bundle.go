@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
+	"github.com/sentryagent/agentidp/shared/feed"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/token"
 )
@@ -17,14 +19,25 @@ type bundle struct {
 	body []byte
 }
 
-// getPolicyBundle serves the policy in force for OPA and for sidecars.
+// bundleEvery is how often a waiting poll looks whether policy or key changed.
+const bundleEvery = 200 * time.Millisecond
+
+// getPolicyBundle serves the policy in force for OPA and for sidecars. With the
+// bundle that the caller has, it may wait for the next.
 func (a *API) getPolicyBundle(ctx context.Context, c *call) error {
-	if err := c.noQuery(); err != nil {
+	q := c.query()
+	wait := time.Duration(q.integer("wait", 0, feed.MaxWait, 0)) * time.Second
+	if err := q.done(); err != nil {
 		return err
 	}
 	body, etag, err := a.currentBundle(ctx)
 	if err != nil {
 		return err
+	}
+	if wait > 0 && c.holds(etag) {
+		if body, etag, err = a.nextBundle(ctx, c, etag, wait); err != nil {
+			return err
+		}
 	}
 	c.set("Cache-Control", "no-cache")
 	if !c.unchanged(etag) {
@@ -32,6 +45,35 @@ func (a *API) getPolicyBundle(ctx context.Context, c *call) error {
 	}
 	return nil
 }
+
+// nextBundle is the bundle after the one with the tag; the same one when the
+// wait is over, the caller left or the server stops.
+func (a *API) nextBundle(ctx context.Context, c *call, etag string, wait time.Duration) (body []byte, next string, err error) {
+	held, leave, err := a.hold(ctx, c)
+	if err != nil {
+		return nil, "", err
+	}
+	a.awaitBundle(held, etag, wait)
+	leave()
+	return a.currentBundle(ctx)
+}
+
+// awaitBundle returns when another bundle is to be served, or ctx or the wait ended.
+func (a *API) awaitBundle(ctx context.Context, etag string, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	ticks := time.NewTicker(bundleEvery)
+	defer ticks.Stop()
+	for ctx.Err() == nil && a.bundleTag() == etag {
+		select {
+		case <-ctx.Done():
+		case <-ticks.C:
+		}
+	}
+}
+
+// bundleTag is of the bundle that is to be served now, built or not.
+func (a *API) bundleTag() string { return bundleETag(a.Policy.Revision(), a.Keys.ActiveKID()) }
 
 func (a *API) currentBundle(ctx context.Context) (body []byte, etag string, err error) {
 	engine, _ := a.Policy.Current()

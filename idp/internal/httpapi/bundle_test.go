@@ -4,12 +4,15 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/policies"
+	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/token"
 )
@@ -155,6 +159,19 @@ func TestDryRunFailsAsThePolicyDoes(t *testing.T) {
 		require.Equal(t, w.policy.Revision(), got.text("revision"))
 	}
 
+	// Dry runs that take all the time they may do not run side by side, nor do they wait without end.
+	answers := make([]string, 60)
+	var calls sync.WaitGroup
+	for i := range answers {
+		calls.Go(func() {
+			got := w.call(admin, http.MethodPost, "/api/v1/policies/evaluate", `{"route": {"id": "/slow", "capability": "notes:read"}}`)
+			answers[i] = got.text("reason") + got.text("code")
+		})
+	}
+	calls.Wait()
+	slices.Sort(answers)
+	require.Equal(t, []string{string(apierr.Overloaded), policy.ReasonTimeout}, slices.Compact(answers))
+
 	shown := w.call(admin, http.MethodGet, "/api/v1/policies", "")
 	require.Contains(t, shown.text("lastError.message"), "undefined")
 	require.Equal(t, failing, shown.text("files.0.text"))
@@ -165,4 +182,51 @@ func TestDryRunFailsAsThePolicyDoes(t *testing.T) {
 	require.Equal(t, http.StatusOK, tenant.status)
 	_, told := lookup(tenant.json(), "lastError")
 	require.False(t, told, "a broken folder is the operator's matter")
+}
+
+// pollBundle asks for the bundle after the one with the tag.
+func (w *world) pollBundle(token, tag string) *poll {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	p := &poll{cancel: cancel, done: make(chan *http.Response, 1)}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.base+bundlePath+"?wait=30", nil)
+	require.NoError(w.t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("If-None-Match", tag)
+	go func() {
+		response, err := w.http.Do(request)
+		if err != nil {
+			response = nil
+		}
+		p.done <- response
+	}()
+	w.t.Cleanup(cancel)
+	return p
+}
+
+func TestBundlePollEndsWithNews(t *testing.T) {
+	w := newWorld(t, setting{maxPolls: 1})
+	admin := w.token("admin", w.set.issuer)
+	tag := w.call(admin, http.MethodGet, bundlePath, "").header.Get("ETag")
+	require.Equal(t, http.StatusOK, w.call(admin, http.MethodGet, bundlePath+"?wait=30", "", "If-None-Match", `"other"`).status, "another bundle than the caller's does not wait")
+	require.Equal(t, http.StatusNotModified, w.call(admin, http.MethodGet, bundlePath+"?wait=1", "", "If-None-Match", tag).status, "none came")
+
+	p := w.pollBundle(admin, tag)
+	w.waiting("1")
+	full := w.call(admin, http.MethodGet, bundlePath+"?wait=1", "", "If-None-Match", tag)
+	require.Equal(t, http.StatusServiceUnavailable, full.status)
+	require.NoError(t, w.policy.Reload(t.Context(), policies.Sidecar))
+	changed := p.answer(t)
+	require.Equal(t, http.StatusOK, changed.StatusCode, "another policy")
+	w.waiting("0")
+
+	p = w.pollBundle(admin, changed.Header.Get("ETag"))
+	w.waiting("1")
+	require.Equal(t, http.StatusAccepted, w.call(admin, http.MethodPost, "/api/v1/keys/rotate", `{"emergency": true, "reason": "test"}`).status)
+	signed := p.answer(t)
+	require.Equal(t, http.StatusOK, signed.StatusCode, "another key")
+
+	p = w.pollBundle(w.token("admin", w.set.issuer), signed.Header.Get("ETag"))
+	w.waiting("1")
+	w.stop()
+	require.Equal(t, http.StatusNotModified, p.answer(t).StatusCode, "the end of the server")
 }

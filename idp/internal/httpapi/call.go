@@ -31,7 +31,7 @@ type call struct {
 	path    string     // as the document names it: below the issuer
 	address netip.Addr // of the client
 	origin  idp.Origin
-	gone    func() bool // whether the client left; until the handler returns
+	gone    func() bool // whether the client left; see httpx.Gone
 	body    []byte      // the server's buffer, valid until the answer
 	gzipped bool        // the body, as yet
 	charged bool        // counted by the rate limit
@@ -199,10 +199,18 @@ func (c *call) replayed(is bool) {
 // unchanged answers 304 when the caller has the current version (RFC 9110 section 13.1.2).
 func (c *call) unchanged(etag string) bool {
 	c.set("ETag", etag)
+	if !c.holds(etag) {
+		return false
+	}
+	c.empty(fasthttp.StatusNotModified)
+	return true
+}
+
+// holds reports whether the caller says that it has the representation already.
+func (c *call) holds(etag string) bool {
 	for tag := range strings.SplitSeq(c.header("If-None-Match"), ",") {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 		if tag == "*" || tag == etag {
-			c.empty(fasthttp.StatusNotModified)
 			return true
 		}
 	}

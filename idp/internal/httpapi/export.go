@@ -7,18 +7,23 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/grants"
+	"github.com/sentryagent/agentidp/idp/internal/registry"
+	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/obs"
 )
 
 const (
-	maxExports     = 4                // under way at once
+	maxExports     = 8                // under way at once
+	maxExportsEach = 2                // of one organization, so that none takes every place
 	exportBudget   = 10 * time.Second // for one page of the store
 	exportPatience = time.Minute      // for the client to take one page
 )
@@ -51,7 +56,7 @@ func (a *API) exportAudit(ctx context.Context, c *call) error {
 	}
 	ask.OrganizationID = c.visibleLog()
 	if c.http.IsHead() { // nothing leaves
-		c.write(http.StatusOK, exportMedia[ask.Format], nil)
+		c.stream(http.StatusOK, exportMedia[ask.Format], io.NopCloser(strings.NewReader("")))
 		return nil
 	}
 	stream, err := a.openExport(ctx, c, ask)
@@ -63,18 +68,57 @@ func (a *API) exportAudit(ctx context.Context, c *call) error {
 	return nil
 }
 
+// exports are the places of those under way. The zero value is ready.
+type exports struct {
+	mu    sync.Mutex     // guards what follows
+	total int            // of all organizations
+	of    map[string]int // by organization; absent: none
+}
+
+// enter takes a place, if there is one, which leave gives back.
+func (e *exports) enter(organizationID string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.total == maxExports || e.of[organizationID] == maxExportsEach {
+		return false
+	}
+	if e.of == nil {
+		e.of = map[string]int{}
+	}
+	e.total++
+	e.of[organizationID]++
+	return true
+}
+
+func (e *exports) leave(organizationID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.total--
+	if e.of[organizationID]--; e.of[organizationID] == 0 {
+		delete(e.of, organizationID)
+	}
+}
+
+func (e *exports) open() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.total
+}
+
 // openExport takes a place, which Close of the stream gives back.
 func (a *API) openExport(ctx context.Context, c *call, ask auditlog.ExportQuery) (stream *exportStream, err error) {
-	select {
-	case a.exports <- struct{}{}:
-	default:
+	if !a.exports.enter(c.organizationID) {
 		return nil, apierr.New(apierr.Overloaded, "too many exports are under way").WithReason("export_busy").WithRetryAfter(10 * time.Second)
 	}
 	defer func() {
 		if stream == nil {
-			<-a.exports
+			a.exports.leave(c.organizationID)
 		}
 	}()
+	bearer, err := c.actor()
+	if err != nil {
+		return nil, err
+	}
 	event := idp.Event{OrganizationID: c.organizationID, AgentID: c.agentID, Origin: c.origin, Metadata: map[string]any{"jti": c.jti}}
 	if id := grants.ClaimedID(c.clientID); id != "" {
 		event.Metadata["clientId"] = id
@@ -84,7 +128,7 @@ func (a *API) openExport(ctx context.Context, c *call, ask auditlog.ExportQuery)
 		return nil, err
 	}
 	return &exportStream{
-		api: a, export: export, ctx: context.WithoutCancel(ctx), taken: a.Now(),
+		api: a, export: export, bearer: bearer, gone: c.gone, ctx: context.WithoutCancel(ctx), taken: a.Now(),
 		attributes: []slog.Attr{
 			slog.String("format", string(ask.Format)), slog.String("organization_id", c.organizationID), slog.String("agent_id", c.agentID),
 			slog.String("request_id", c.origin.RequestID),
@@ -97,6 +141,8 @@ func (a *API) openExport(ctx context.Context, c *call, ask auditlog.ExportQuery)
 type exportStream struct {
 	api        *API
 	export     *auditlog.Export
+	bearer     registry.Actor  // whose token must stay good to the end
+	gone       func() bool     // whether the client left: most of a log may give nothing to write
 	ctx        context.Context // of a request whose answer is still being written
 	attributes []slog.Attr     // for the log
 	rest       []byte          // of the last page
@@ -105,19 +151,16 @@ type exportStream struct {
 	closed     bool
 }
 
-var errSlowClient = errors.New("the client takes too long")
+var (
+	errSlowClient = errors.New("the client takes too long")
+	errLeft       = errors.New("the client left")
+)
 
 // Read implements io.Reader. Any error but io.EOF makes the server end the
 // connection without the end of the body.
 func (s *exportStream) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 && s.err == nil {
-		if s.api.Now().Sub(s.taken) > exportPatience {
-			s.err = errSlowClient
-			break
-		}
-		ctx, cancel := context.WithTimeout(s.ctx, exportBudget)
-		s.rest, s.err = s.export.Next(ctx)
-		cancel()
+		s.rest, s.err = s.next()
 		s.taken = s.api.Now()
 	}
 	if len(s.rest) == 0 {
@@ -128,29 +171,53 @@ func (s *exportStream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// next reads a page for a client who still takes it and still may.
+func (s *exportStream) next() ([]byte, error) {
+	switch {
+	case s.api.Now().Sub(s.taken) > exportPatience:
+		return nil, errSlowClient
+	case s.gone():
+		return nil, errLeft
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, exportBudget)
+	defer cancel()
+	err := s.api.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := s.bearer.Live(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.export.Next(ctx)
+}
+
 // Close implements io.Closer: it gives the place back and tells how it went.
 func (s *exportStream) Close() error {
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	<-s.api.exports
+	s.api.exports.leave(s.bearer.OrganizationID)
 	result, level, attributes := "complete", slog.LevelInfo, s.attributes
 	switch {
 	case errors.Is(s.err, io.EOF):
-	case s.err == nil || errors.Is(s.err, errSlowClient):
+	case s.err == nil || errors.Is(s.err, errSlowClient) || errors.Is(s.err, errLeft):
 		result, level = "abandoned", slog.LevelWarn
+	case apierr.Is(s.err, apierr.Unauthenticated):
+		result, level = "revoked", slog.LevelWarn
+		attributes = append(attributes, slog.String("reason", apierr.From(s.err).Reason))
 	default:
 		result, level = "failed", slog.LevelError
 		attributes = append(attributes, slog.Any("error", s.err))
 	}
 	s.api.observe.export(result)
-	attributes = append(attributes, slog.String("result", result), slog.Int64("size", s.export.Size()), slog.Int64("events", s.export.Events()))
+	attributes = append(attributes, slog.String("result", result),
+		slog.Int64("size", s.export.Size()), slog.Int64("position", s.export.Position()), slog.Int64("events", s.export.Events()))
 	s.api.Logger.LogAttrs(s.ctx, level, "audit export", attributes...)
 	return nil
 }
 
-var exportResults = []string{"complete", "abandoned", "failed"}
+var exportResults = []string{"complete", "abandoned", "revoked", "failed"}
 
 // export counts an export that has ended.
 func (o *observer) export(result string) {

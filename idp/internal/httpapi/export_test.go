@@ -3,12 +3,14 @@ package httpapi_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,14 +21,14 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 )
 
-// bulky is a world whose whole log is more than the sockets between a client
-// and the server hold.
+// bulky is a world whose whole log is more pages than the sockets between a
+// client and the server hold.
 func bulky(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, setting{})
 	w.vars["admin.token"] = w.token("admin", w.set.issuer)
 	filler := strings.Repeat("x", 4<<10)
-	for range 16 {
+	for range 6 {
 		events := make([]idp.Event, 300)
 		for i := range events {
 			events[i] = idp.Event{OrganizationID: idp.OperatorOrganization, Action: idp.ActionAgentUpdated, Outcome: idp.Success, Metadata: map[string]any{"filler": filler}}
@@ -37,24 +39,32 @@ func bulky(t *testing.T) *world {
 	return w
 }
 
+const bulk = 7 << 20 // bytes, or more, of the log of a bulky world
+
 // download is an export whose body is read by hand.
 type download struct {
 	conn net.Conn
 	*http.Response
 }
 
-// export asks for the log over a connection that buffers little.
-func (w *world) export(format string) *download {
+// export asks for a log over a connection that buffers little.
+func (w *world) export(token, query string) *download {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", w.address)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(w.t, conn.(*net.TCPConn).SetReadBuffer(64<<10))
-	_, err = fmt.Fprintf(conn, "GET /api/v1/audit/export?format=%s HTTP/1.1\r\nHost: idp.example.com\r\nAuthorization: Bearer %s\r\n\r\n", format, w.vars["admin.token"])
+	_, err = fmt.Fprintf(conn, "GET /api/v1/audit/export?%s HTTP/1.1\r\nHost: idp.example.com\r\nAuthorization: Bearer %s\r\n\r\n", query, token)
 	require.NoError(w.t, err)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(w.t, err)
 	return &download{conn, response}
+}
+
+// whole asks for the operator's whole log.
+func (w *world) whole(format string) *download {
+	w.t.Helper()
+	return w.export(w.vars["admin.token"], "format="+format)
 }
 
 // begun reads the first kilobyte.
@@ -77,24 +87,35 @@ func (w *world) ended(result string, count int) {
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
+// lastExport is what the log says of the export that ended last.
+func (w *world) lastExport() (said struct {
+	Result                 string
+	Size, Position, Events int64
+}) {
+	w.t.Helper()
+	for line := range strings.Lines(w.logs.String()) {
+		if strings.Contains(line, `"msg":"audit export"`) {
+			require.NoError(w.t, json.Unmarshal([]byte(line), &said))
+		}
+	}
+	return said
+}
+
 func TestAnExportStreams(t *testing.T) {
 	w := bulky(t)
 
-	var before, during runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	d := w.export("ndjson")
+	d := w.whole("ndjson")
 	d.begun(t)
-	runtime.GC()
-	runtime.ReadMemStats(&during)
-	require.Less(t, int64(during.HeapAlloc)-int64(before.HeapAlloc), int64(20<<20), "a page at a time")
 	require.NoError(t, d.conn.Close())
 	w.ended("abandoned", 1)
+	said := w.lastExport()
+	require.Positive(t, said.Events)
+	require.Less(t, said.Events, said.Size, "no more is read than the client takes")
 
-	d = w.export("ndjson")
+	d = w.whole("ndjson")
 	content, err := io.ReadAll(d.Body)
 	require.NoError(t, err)
-	require.Greater(t, len(content), 14<<20)
+	require.Greater(t, len(content), bulk)
 	w.ended("complete", 1)
 	verifier, err := note.NewVerifier(w.api.Log.VerifierKey())
 	require.NoError(t, err)
@@ -104,12 +125,12 @@ func TestAnExportStreams(t *testing.T) {
 
 	// The store goes away half-way: the body has no end.
 	for i, format := range []string{"ndjson", "csv"} {
-		d = w.export(format)
+		d = w.whole(format)
 		d.begun(t)
 		w.db.noReads.Store(true)
 		content, err = io.ReadAll(d.Body)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-		require.Less(t, len(content), 14<<20)
+		require.Less(t, len(content), bulk)
 		w.ended("failed", i+1)
 		require.Contains(t, w.logs.String(), `"result":"failed"`)
 		require.Contains(t, w.logs.String(), "switched off")
@@ -117,35 +138,108 @@ func TestAnExportStreams(t *testing.T) {
 	}
 
 	// A client that takes a page in more than a minute is cut off.
-	d = w.export("csv")
+	d = w.whole("csv")
 	d.begun(t)
 	for err = nil; err == nil; w.clock.advance(61 * time.Second) {
 		_, err = io.CopyN(io.Discard, d.Body, 1<<20)
 	}
-	w.vars["admin.token"] = w.token("admin", w.set.issuer)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	w.ended("abandoned", 2)
+}
 
-	// A few at once; the next is told to come back.
+// paged is a world whose log is two pages of an export.
+func paged(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, setting{})
+	w.vars["admin.token"] = w.token("admin", w.set.issuer)
+	events := make([]idp.Event, 600)
+	for i := range events {
+		events[i] = idp.Event{OrganizationID: idp.OperatorOrganization, Action: idp.ActionAgentUpdated, Outcome: idp.Success}
+	}
+	require.NoError(t, w.api.Log.Append(t.Context(), events...))
+	w.covered()
+	return w
+}
+
+// hold makes the next n pages of exports wait until goOn; each says when it does.
+func (w *world) hold(n int64) (waits <-chan struct{}, goOn func()) {
+	reached, release := make(chan struct{}, n), make(chan struct{})
+	var begun atomic.Int64
+	w.db.onRange.Store(new(func() {
+		if begun.Add(1) <= n {
+			reached <- struct{}{}
+			<-release
+		}
+	}))
+	return reached, sync.OnceFunc(func() { close(release) })
+}
+
+// Who is cut off gets nothing more of an export that has begun.
+func TestAnExportEndsWithItsToken(t *testing.T) {
+	w := paged(t)
+	w.agent("admin", "auditor", "audit:read")
+	raw := w.token("auditor", w.set.issuer)
+	w.covered()
+	waits, goOn := w.hold(1)
+	defer goOn()
+	d := w.export(raw, "format=csv")
+	require.Equal(t, http.StatusOK, d.StatusCode)
+	<-waits
+	a := w.call(w.vars["admin.token"], http.MethodPatch, "/api/v1/agents/"+w.vars["auditor.agent"], `{"status":"suspended"}`)
+	require.Equal(t, http.StatusOK, a.status)
+	goOn()
+	content, err := io.ReadAll(d.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Equal(t, 1+500, strings.Count(string(content), "\r\n"), "the page that was being read")
+	w.ended("revoked", 1)
+}
+
+// An organization has two exports at once: the third is told to come back, that
+// of another is not concerned.
+func TestExportsOfOneOrganizationLeaveRoom(t *testing.T) {
+	w := paged(t)
+	w.organization("acme", "boss")
+	w.covered()
+	waits, goOn := w.hold(2)
+	defer goOn()
 	var open []*download
-	for range 4 {
-		d = w.export("csv")
-		d.begun(t)
+	for range 2 {
+		d := w.whole("csv")
+		require.Equal(t, http.StatusOK, d.StatusCode)
+		<-waits
 		open = append(open, d)
 	}
-	d = w.export("csv")
+	d := w.whole("csv")
 	require.Equal(t, http.StatusServiceUnavailable, d.StatusCode)
 	require.Equal(t, "10", d.Header.Get("Retry-After"))
 	body, err := io.ReadAll(d.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(body), `"code":"OVERLOADED"`)
+	_, err = io.Copy(io.Discard, w.export(w.vars["boss.token"], "format=csv").Body)
+	require.NoError(t, err)
 	for _, d := range open {
 		require.NoError(t, d.conn.Close())
 	}
-	w.ended("abandoned", 6)
-	_, err = io.Copy(io.Discard, w.export("csv").Body)
+	goOn()
+	w.ended("abandoned", 2)
+	_, err = io.Copy(io.Discard, w.whole("csv").Body)
 	require.NoError(t, err)
 	w.ended("complete", 2)
+}
+
+// A log in which nothing is asked for gives nothing to write, by which the
+// server would notice that the client left: it looks.
+func TestAnExportNobodyWaitsForEnds(t *testing.T) {
+	w := paged(t)
+	waits, goOn := w.hold(1)
+	defer goOn()
+	d := w.whole("ndjson&from=2030-01-01T00:00:00Z")
+	require.Equal(t, http.StatusOK, d.StatusCode)
+	<-waits
+	require.NoError(t, d.conn.Close())
+	goOn()
+	w.ended("abandoned", 1)
+	require.Zero(t, w.lastExport().Position, "it did not go through the log")
 }
 
 // A place is given back when there is nothing to stream.

@@ -240,8 +240,12 @@ func TestAMonitorProvesTheLogFromTiles(t *testing.T) {
 			w := newWorld(t, setting{backend: backend})
 			w.vars["admin.token"] = w.token("admin", w.set.issuer)
 			var before *monitor
-			const most = 512
-			for _, size := range []int64{20, 255, 256, 257, 511, most, 513, 65535, 65536, 65536 + 257} {
+			const most = 513
+			sizes := []int64{20, 255, 256, 257, most}
+			if backend == "sqlite" { // a third level of tiles; that stores agree on hashes is storetest's
+				sizes = append(sizes, 65536+257)
+			}
+			for _, size := range sizes {
 				events := size
 				if size > most {
 					events = most
@@ -252,7 +256,7 @@ func TestAMonitorProvesTheLogFromTiles(t *testing.T) {
 				m := w.watch(w.vars["admin.token"])
 				require.Equal(t, size, m.tree.N)
 				m.audit(events)
-				if size <= most || size > 65536 {
+				if size <= most {
 					m.leaves(events)
 				}
 				if before != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/policy"
 )
 
@@ -87,6 +88,11 @@ func (a *API) evaluatePolicy(ctx context.Context, c *call) error {
 	if err := m.done(); err != nil {
 		return err
 	}
+	leave, err := a.evaluating(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	began := time.Now()
 	decision, err := a.Policy.Decide(ctx, in, understoodAt(in.Route.ID)...)
 	view := evaluationView{Decision: decision, Revision: decision.Revision, DurationMs: float64(time.Since(began).Microseconds()) / 1000}
@@ -94,6 +100,23 @@ func (a *API) evaluatePolicy(ctx context.Context, c *call) error {
 		view.Error = firstLine(errors.Unwrap(err))
 	}
 	return c.answer(http.StatusOK, view)
+}
+
+// Dry runs take turns: together they keep one core busy, whatever callers make
+// the policy do, so that everybody else's decisions keep their deadline.
+const (
+	waitingEvaluations = 16
+	evaluationWait     = time.Second
+)
+
+func (a *API) evaluating(ctx context.Context) (leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, evaluationWait)
+	defer cancel()
+	if err := a.dryRuns.Enter(ctx); err != nil {
+		return nil, apierr.New(apierr.Overloaded, "too many dry runs are under way").
+			WithReason("evaluation_busy").WithRetryAfter(time.Second).WithCause(err)
+	}
+	return a.dryRuns.Leave, nil
 }
 
 // policyInput reads what a policy sees; the broken rules go to m.

@@ -47,13 +47,22 @@ func (a *API) getRevocations(ctx context.Context, c *call) error {
 // probeEvery is how often a waiting poll looks whether anybody still waits.
 const probeEvery = time.Second
 
-// wait polls in one of a bounded number of places.
 func (a *API) wait(ctx context.Context, c *call, after string, wait time.Duration) (revocation.Result, error) {
+	ctx, leave, err := a.hold(ctx, c)
+	if err != nil {
+		return revocation.Result{}, err
+	}
+	defer leave()
+	return a.Revocation.Poll(ctx, after, wait)
+}
+
+// hold takes one of a bounded number of places to wait in. Its context ends
+// when the caller left and at the server's shutdown; leave it before the answer.
+func (a *API) hold(ctx context.Context, c *call) (_ context.Context, leave func(), err error) {
 	select {
 	case a.polls <- struct{}{}:
-		defer func() { <-a.polls }()
 	default:
-		return revocation.Result{}, apierr.New(apierr.Overloaded, "too many polls are waiting").WithReason("polls_full").WithRetryAfter(time.Second)
+		return nil, nil, apierr.New(apierr.Overloaded, "too many polls are waiting").WithReason("polls_full").WithRetryAfter(time.Second)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	watched := make(chan struct{})
@@ -75,10 +84,11 @@ func (a *API) wait(ctx context.Context, c *call, after string, wait time.Duratio
 			}
 		}
 	}()
-	result, err := a.Revocation.Poll(ctx, after, wait)
-	cancel()
-	<-watched // it looks at the connection, which is the server's again after the answer
-	return result, err
+	return ctx, func() {
+		cancel()
+		<-watched // it looks at the connection, which is the server's again after the answer
+		<-a.polls
+	}, nil
 }
 
 type entryView struct {

@@ -126,7 +126,7 @@ func Routes() []Route {
 		{Method: "GET", Path: "/api/v1/stats", OperationID: "getStats", Capability: "audit:read", handle: (*API).getStats},
 		{Method: "GET", Path: "/api/v1/policies", OperationID: "getPolicy", Capability: "policies:read", handle: (*API).getPolicy},
 		{Method: "POST", Path: "/api/v1/policies/evaluate", OperationID: "evaluatePolicy", Capability: "policies:read", body: jsonBody, handle: (*API).evaluatePolicy},
-		{Method: "GET", Path: "/bundles/authz.tar.gz", OperationID: "getPolicyBundle", Capability: "policies:read", handle: (*API).getPolicyBundle},
+		{Method: "GET", Path: "/bundles/authz.tar.gz", OperationID: "getPolicyBundle", Capability: "policies:read", budget: budgetPoll, handle: (*API).getPolicyBundle},
 
 		{Method: "GET", Path: "/health", OperationID: "getHealth", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getHealth},
 		{Method: "GET", Path: "/health/live", OperationID: "getLiveness", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getLiveness},

@@ -15,10 +15,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
-const (
-	day        = 24 * time.Hour
-	maxBuckets = 1500
-)
+const maxBuckets = 1500
 
 // statsStep is a length of buckets that can be asked for.
 type statsStep struct {
@@ -30,9 +27,9 @@ type statsStep struct {
 
 // The default comes first.
 var statsSteps = []statsStep{
-	{"1h", store.StepHour, day, store.HoursKept},
+	{"1h", store.StepHour, 24 * time.Hour, store.HoursKept},
 	{"1m", store.StepMinute, time.Hour, store.MinutesKept},
-	{"1d", day, 30 * day, store.HoursKept},
+	{"1d", store.StepDay, 30 * store.StepDay, store.DaysKept},
 }
 
 // statsWindow is what a caller asks for, in whole steps.
@@ -148,7 +145,7 @@ func (a *API) getStats(ctx context.Context, c *call) error {
 			return err
 		}
 		first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-		if month, err = tx.Stats.Counts(ctx, store.CountQuery{OrganizationID: organization, Step: day, From: first, To: ceiling(now.Add(1), day)}); err != nil {
+		if month, err = tx.Stats.Counts(ctx, store.CountQuery{OrganizationID: organization, Step: store.StepDay, From: first, To: ceiling(now.Add(1), store.StepDay)}); err != nil {
 			return err
 		}
 		present, err = tx.Stats.Present(ctx, organization, now)
@@ -173,16 +170,25 @@ func (a *API) getStats(ctx context.Context, c *call) error {
 // counted is the organization whose numbers the caller sees: the one that is
 // named, else its own, and for the operator all together.
 func (c *call) counted(named string) (string, error) {
+	if named == "" {
+		return c.visibleLog(), nil
+	}
+	return c.named(named)
+}
+
+// named is the organization that a query names, if it exists for the caller;
+// naming none means the caller's own.
+func (c *call) named(organizationID string) (string, error) {
 	actor, err := c.actor()
 	switch {
 	case err != nil:
 		return "", err
-	case named == "":
-		return c.visibleLog(), nil
-	case !actor.Sees(named):
+	case organizationID == "":
+		return c.organizationID, nil
+	case !actor.Sees(organizationID):
 		return "", noOrganization(reasonOtherOrganization)
 	}
-	return named, nil
+	return organizationID, nil
 }
 
 func noOrganization(reason string) error {

@@ -114,12 +114,14 @@ type sidecarView struct {
 	NextSequence   int64  `json:"nextSequence"`
 	LastDecisionAt string `json:"lastDecisionAt,omitempty"`
 	SeenAt         string `json:"seenAt"`
+	Connected      bool   `json:"connected"`
 }
 
-func viewSidecar(s store.Sidecar) sidecarView {
+func viewSidecar(s store.Sidecar, now time.Time) sidecarView {
 	return sidecarView{
 		SidecarID: s.ID, AgentID: s.AgentID, OrganizationID: s.OrganizationID, Version: s.Version, PolicyRevision: s.PolicyRevision,
 		FeedCursor: s.FeedCursor, NextSequence: s.NextSequence, LastDecisionAt: stamp(s.LastDecisionAt), SeenAt: stamp(s.SeenAt),
+		Connected: now.Sub(s.SeenAt) < store.ConnectedWithin,
 	}
 }
 

@@ -112,7 +112,19 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 type switchedDB struct {
 	store.DB
 	noReads, noWrites atomic.Bool
-	held              sync.RWMutex // locked: writes wait
+	held              sync.RWMutex           // locked: writes wait
+	onRange           atomic.Pointer[func()] // called when events are about to be read in order
+}
+
+// watchedEvents tells of Range.
+type watchedEvents struct {
+	store.Events
+	onRange func()
+}
+
+func (e watchedEvents) Range(ctx context.Context, organizationID string, from int64, limit int) ([]store.EventRow, error) {
+	e.onRange()
+	return e.Events.Range(ctx, organizationID, from, limit)
 }
 
 func (d *switchedDB) Update(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
@@ -128,7 +140,14 @@ func (d *switchedDB) View(ctx context.Context, fn func(context.Context, *store.T
 	if d.noReads.Load() {
 		return errors.Join(store.ErrUnavailable, errors.New("switched off"))
 	}
-	return d.DB.View(ctx, fn)
+	return d.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if onRange := d.onRange.Load(); onRange != nil {
+			watched := *tx
+			watched.Events = watchedEvents{tx.Events, *onRange}
+			tx = &watched
+		}
+		return fn(ctx, tx)
+	})
 }
 
 // logBuffer keeps what was logged.
@@ -257,7 +276,7 @@ func (w *world) compose(ctx context.Context, log *auditlog.Log) {
 	handler := grants.New(grants.Options{
 		Issuer: w.set.issuer, TTL: time.Hour, Limits: w.set.limits, Authenticator: clients, Minter: w.issuer, Log: log,
 		Indexes: statuslist.NewIndexes(statuslist.IndexOptions{DB: w.db, Issuer: w.set.issuer, Now: w.clock.now}),
-		Grants: []grants.Grant{grants.ClientCredentials{Audiences: w.set.audience}}, Now: w.clock.now,
+		Grants:  []grants.Grant{grants.ClientCredentials{Audiences: w.set.audience}}, Now: w.clock.now,
 	})
 	w.api = httpapi.New(httpapi.Options{
 		Issuer: w.set.issuer, DB: w.db, Registry: service, Revocation: revoked, Log: log, Grants: handler, Clients: clients,

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/sentryagent/agentidp/shared/token"
 )
 
 // The bounds of an import's file.
@@ -17,14 +19,6 @@ const (
 	maxImportLines = 100_000
 	maxImportLine  = 4 << 10 // bytes of an NDJSON line
 )
-
-// importLine is a line of NDJSON.
-type importLine struct {
-	ClientID   string `json:"clientId"`
-	AgentID    string `json:"agentId"`
-	SecretHash string `json:"secretHash"`
-	ExpiresAt  string `json:"expiresAt"`
-}
 
 // ReadImport reads the file of an import: NDJSON with the members clientId,
 // agentId, secretHash and, optionally, expiresAt; or CSV whose first line names
@@ -65,16 +59,24 @@ func readNDJSON(content []byte) (lines []ImportLine, bad BadLines, err error) {
 		if len(text) == 0 {
 			continue
 		}
-		var in importLine
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.DisallowUnknownFields()
-		if len(text) > maxImportLine || decoder.Decode(&in) != nil || len(bytes.TrimSpace(text[decoder.InputOffset():])) > 0 {
+		line := ImportLine{Number: number}
+		if len(text) > maxImportLine || !line.read(text) {
 			bad = append(bad, BadLine{number, "line", "must be an object of the strings clientId, agentId, secretHash and expiresAt"})
 			continue
 		}
-		lines = append(lines, ImportLine{Number: number, ClientID: in.ClientID, AgentID: in.AgentID, SecretHash: in.SecretHash, ExpiresAt: in.ExpiresAt})
+		lines = append(lines, line)
 	}
 	return lines, bad, scanner.Err()
+}
+
+// read takes the members by their exact names, from an object that all readers agree on.
+func (l *ImportLine) read(text []byte) bool {
+	members, strings := map[string]*string{"clientId": &l.ClientID, "agentId": &l.AgentID, "secretHash": &l.SecretHash, "expiresAt": &l.ExpiresAt}, true
+	err := token.ReadObject(text, func(name, value []byte) {
+		member := members[string(name)]
+		strings = strings && member != nil && value[0] == '"' && json.Unmarshal(value, member) == nil
+	})
+	return err == nil && strings
 }
 
 var importColumns = []string{"clientId", "agentId", "secretHash", "expiresAt"}

@@ -14,13 +14,11 @@ import (
 // reasonRestored is the reason of every entry that a restore makes.
 const reasonRestored = "store_restored"
 
-// lostEpochs is more than an organization's epoch can have been raised by
-// since the backup was made: each raise was a call of somebody.
-const lostEpochs = 1 << 20
-
 // Restored cuts off, in tx, whatever was issued before a store was put back to
 // an earlier state, because what was revoked since is not known any more:
-//   - every organization's epoch rises beyond any that can have been given;
+//   - every organization's epoch rises beyond any that can have been given, also
+//     after an earlier restore of the same backup: by the time, in milliseconds.
+//     Each other raise was a call of somebody;
 //   - every signing key is revoked, and the spare takes over: one of them may
 //     have been revoked for having been stolen;
 //   - the feed gets another epoch, so that every follower, also one that is
@@ -32,32 +30,15 @@ func Restored(ctx context.Context, tx *store.Tx, signer Signer, spare *issuer.Sp
 	if err := tx.Settings.Put(ctx, settingFeedEpoch, rand.Text()); err != nil {
 		return 0, nil, err
 	}
-	if organizations, err = cutOrganizations(ctx, tx, at); err != nil {
+	if err := tx.Organizations.RaiseEpochs(ctx, at.UnixMilli()); err != nil {
+		return 0, nil, err
+	}
+	cut, err := tx.Revocations.AppendOrganizations(ctx, reasonRestored, at)
+	if err != nil {
 		return 0, nil, err
 	}
 	events, err = cutKeys(ctx, tx, signer, spare, at)
-	return organizations, events, err
-}
-
-func cutOrganizations(ctx context.Context, tx *store.Tx, at time.Time) (cut int, err error) {
-	if err := tx.Organizations.RaiseEpochs(ctx, lostEpochs); err != nil {
-		return 0, err
-	}
-	for page := (store.Page{Number: 1, Limit: 100}); ; page.Number++ {
-		found, total, err := tx.Organizations.List(ctx, page)
-		if err != nil {
-			return 0, err
-		}
-		for _, o := range found {
-			entry := idp.Revocation{Type: idp.RevokeOrganization, ID: o.ID, Epoch: o.Epoch, Reason: reasonRestored, At: at}
-			if _, err := tx.Revocations.Append(ctx, entry); err != nil {
-				return 0, err
-			}
-		}
-		if cut += len(found); cut >= total || len(found) == 0 {
-			return cut, nil
-		}
-	}
+	return int(cut), events, err
 }
 
 // cutKeys revokes the active key last: by then no next one is left, and the spare takes over.

@@ -6,6 +6,7 @@ package revocation
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,6 +98,21 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		return nil, fmt.Errorf("feed epoch: %w", err)
 	}
 	return s, nil
+}
+
+// ErrRestored says that the store was declared restored since Open. What this
+// process keeps in memory is of another history: it must end and start again.
+var ErrRestored = errors.New("the store was restored: start again")
+
+// Current is ErrRestored once the feed has another epoch.
+func (s *Service) Current(ctx context.Context) error {
+	return s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
+		epoch, err := tx.Settings.Get(ctx, settingFeedEpoch)
+		if err == nil && epoch != s.epoch {
+			err = ErrRestored
+		}
+		return err
+	})
 }
 
 func (s *Service) now() time.Time { return idp.Time(s.clock()) }

@@ -187,8 +187,9 @@ func (l *Lists) since() time.Time { return l.Now().Add(-l.window - blockLife) }
 
 // Prune forgets, in the store, the lists that no live token can be in.
 func (l *Lists) Prune(ctx context.Context) error {
-	return l.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.StatusLists.Prune(ctx, l.since())
+	since := l.since()
+	return store.PruneAll(ctx, l.DB, func(ctx context.Context, tx *store.Tx) (bool, error) {
+		return tx.StatusLists.Prune(ctx, since)
 	})
 }
 
@@ -199,7 +200,7 @@ func (l *Lists) serves(ctx context.Context, id int64) (bool, error) {
 		return true, nil
 	}
 	if _, synced := l.dead.served(); synced.IsZero() {
-		return false, behind()
+		return false, behind(nil)
 	}
 	l.mu.Lock()
 	look := time.Since(l.looked) >= lookEvery
@@ -216,7 +217,7 @@ func (l *Lists) serves(ctx context.Context, id int64) (bool, error) {
 		return err
 	})
 	if err != nil {
-		return false, err
+		return false, behind(err)
 	}
 	l.dead.learn(live)
 	return slices.Contains(live, id), nil
@@ -233,16 +234,16 @@ func (l *Lists) forget(live []int64) {
 	}
 }
 
-func behind() error {
+func behind(cause error) error {
 	return apierr.New(apierr.Unavailable, "it is not known now which tokens are revoked").
-		WithReason("revocations_stale").WithRetryAfter(time.Second)
+		WithReason("revocations_stale").WithRetryAfter(time.Second).WithCause(cause)
 }
 
 // All lists the addresses of the lists that may hold a live token (section 9.3).
 func (l *Lists) All() ([]string, error) {
 	live, synced := l.dead.served()
 	if synced.IsZero() || l.Now().Sub(synced) >= lifetime {
-		return nil, behind()
+		return nil, behind(nil)
 	}
 	all := make([]string, len(live))
 	for i, id := range live {

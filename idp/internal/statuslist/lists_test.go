@@ -243,7 +243,7 @@ func TestUnknownLists(t *testing.T) {
 	w.db.off.Store(true)
 	require.Eventually(t, func() bool {
 		_, err := w.lists.List(t.Context(), 1)
-		return errors.Is(err, store.ErrUnavailable)
+		return apierr.Is(err, apierr.Unavailable) && errors.Is(err, store.ErrUnavailable)
 	}, 10*time.Second, 10*time.Millisecond)
 }
 

@@ -100,7 +100,7 @@ func (l *Lists) good(id int64, e *edition) bool {
 func (l *Lists) serve(e *edition) (Document, error) {
 	left := e.expires().Sub(l.Now()).Truncate(time.Second)
 	if left <= 0 {
-		return Document{}, behind()
+		return Document{}, behind(nil)
 	}
 	document := e.document
 	document.MaxAge = min(TTL, left)
@@ -125,7 +125,7 @@ func (l *Lists) make(ctx context.Context, id int64) (*edition, error) {
 	var bits []byte
 	bits, e.version, e.issued = l.dead.copyOf(id)
 	if !l.Now().Before(e.expires()) {
-		return nil, behind()
+		return nil, behind(nil)
 	}
 	said := claims{Subject: uri(l.base, id), IssuedAt: e.issued.Unix(), ExpiresAt: e.expires().Unix(), TTL: int64(TTL / time.Second)}
 	said.List.Bits = 1

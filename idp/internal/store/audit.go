@@ -74,6 +74,9 @@ type Tree interface {
 type Revocations interface {
 	// Append stores the entry, gives it the next Seq and returns that.
 	Append(ctx context.Context, r idp.Revocation) (int64, error)
+	// AppendOrganizations stores an entry for every organization with its epoch, by
+	// id, in statements that do not grow in number; it returns how many they are.
+	AppendOrganizations(ctx context.Context, reason string, at time.Time) (int64, error)
 	// Since returns up to limit entries with Seq above after, lowest first.
 	Since(ctx context.Context, after int64, limit int) ([]idp.Revocation, error)
 	// Bounds returns the highest Seq ever given and the highest Seq ever pruned; 0 and 0 at first.

@@ -14,9 +14,11 @@ import (
 const (
 	StepMinute = time.Minute
 	StepHour   = time.Hour
+	StepDay    = 24 * time.Hour // UTC
 
 	MinutesKept = 48 * time.Hour
 	HoursKept   = 400 * 24 * time.Hour
+	DaysKept    = HoursKept
 )
 
 // Stats are numbers for dashboards. Counts are derived from the events: Append
@@ -41,22 +43,14 @@ type Old struct {
 
 // OldCounts is what Prune forgets.
 func OldCounts(now time.Time) []Old {
-	return []Old{{StepMinute, now.Add(-MinutesKept)}, {StepHour, now.Add(-HoursKept)}}
+	return []Old{{StepMinute, now.Add(-MinutesKept)}, {StepHour, now.Add(-HoursKept)}, {StepDay, now.Add(-DaysKept)}}
 }
 
 // CountQuery asks for counts of an organization; AnyOrganization: of all together.
 type CountQuery struct {
 	OrganizationID string
-	Step           time.Duration // StepMinute or a multiple of StepHour
+	Step           time.Duration // one that is kept
 	From, To       time.Time     // multiples of Step since 1970
-}
-
-// Kept is the step of the counts that answer the query.
-func (q CountQuery) Kept() time.Duration {
-	if q.Step < StepHour {
-		return StepMinute
-	}
-	return StepHour
 }
 
 // Count is how often something happened in a bucket.
@@ -95,9 +89,11 @@ type Tally struct {
 	Count          int64
 }
 
-// TallyKey is a minute, and its hour, whose counts a batch adds to.
+// TallyKey is a minute, with its hour and day, whose counts a batch adds to.
 type TallyKey struct {
-	Minute, Hour   int64  // when the buckets begin, as Tally.At
+	// When the buckets begin, as Tally.At.
+	Minute, Hour, Day int64
+
 	OrganizationID string // AnyOrganization: all together
 	Action         idp.Action
 	Outcome        idp.Outcome
@@ -109,7 +105,7 @@ func TallyUp(rows []EventRow) map[TallyKey]int64 {
 	for i := range rows {
 		e := &rows[i]
 		at := e.Timestamp.Unix()
-		sums[TallyKey{floor(at, StepMinute), floor(at, StepHour), e.OrganizationID, e.Action, e.Outcome}] += Occurrences(e.Body)
+		sums[TallyKey{floor(at, StepMinute), floor(at, StepHour), floor(at, StepDay), e.OrganizationID, e.Action, e.Outcome}] += Occurrences(e.Body)
 	}
 	all := make(map[TallyKey]int64, 2*len(sums))
 	for k, n := range sums {

@@ -16,6 +16,7 @@ type StatusLists interface {
 	Take(ctx context.Context, n int, at time.Time) (first int64, err error)
 	// Live lists the ids of lists that indexes were taken from at since or later, lowest first.
 	Live(ctx context.Context, since time.Time) ([]int64, error)
-	// Prune forgets lists that nothing was taken from since before; never the newest.
-	Prune(ctx context.Context, before time.Time) error
+	// Prune forgets up to PruneBatch lists that nothing was taken from since before,
+	// never the newest, and reports whether there may be more.
+	Prune(ctx context.Context, before time.Time) (more bool, err error)
 }

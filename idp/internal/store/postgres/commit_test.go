@@ -199,3 +199,17 @@ func TestSwallowedErrorDoesNotCommit(t *testing.T) {
 		return err
 	}), idp.ErrNotFound)
 }
+
+// A restore of a hundred thousand organizations takes longer than a replica may hold the others up.
+func TestWhatConcernsAllOrganizationsHasTime(t *testing.T) {
+	s := opened(t)
+	require.NoError(t, s.update(t.Context(), func(ctx context.Context, tx *transaction) error {
+		require.NoError(t, organizations{tx}.RaiseEpochs(ctx, 1))
+		_, err := revocations{tx}.AppendOrganizations(ctx, "restored", time.Now())
+		require.NoError(t, err)
+		timeout, err := get(ctx, tx, "SELECT current_setting('statement_timeout')", scanText)
+		require.Equal(t, "19s", timeout)
+		require.Equal(t, statementLimit, tx.limit)
+		return err
+	}))
+}

@@ -99,9 +99,10 @@ func severed(err error) bool {
 }
 
 // repeatable reports whether the server asks for the whole transaction again.
+// What may have been committed is never written twice.
 func repeatable(err error) bool {
 	state := code(err)
-	return state == codeSerialization || state == codeDeadlock
+	return (state == codeSerialization || state == codeDeadlock) && !errors.Is(err, store.ErrUnknown)
 }
 
 // ended is the caller's own context error when that is why err came about.

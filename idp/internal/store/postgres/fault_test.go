@@ -36,6 +36,9 @@ func TestTranslate(t *testing.T) {
 		require.Equal(t, errors.Is(want, store.ErrUnavailable), errors.Is(err, store.ErrUnavailable), state)
 		require.Equal(t, slices.Contains([]string{"55P03", "57014", "XX001", "XX002"}, state), errors.Is(err, store.ErrStatement), state)
 	}
+	deadlock := &pgconn.PgError{Code: codeDeadlock}
+	require.True(t, repeatable(fmt.Errorf("some: %w", deadlock)))
+	require.False(t, repeatable(fmt.Errorf("%w: %w", store.ErrUnknown, deadlock)), "it may have been committed")
 	require.Equal(t, errCaller, also(errCaller, nil))
 	require.ErrorIs(t, also(errCaller, errOver), errOver)
 }

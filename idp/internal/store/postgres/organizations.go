@@ -76,6 +76,8 @@ func (t organizations) RaiseEpoch(ctx context.Context, id string) (int64, error)
 const organizationRaiseEpochs = `UPDATE organizations SET epoch = epoch + $1`
 
 func (t organizations) RaiseEpochs(ctx context.Context, by int64) error {
-	_, err := t.exec(ctx, organizationRaiseEpochs, by)
-	return err
+	return t.whole(func() error {
+		_, err := t.exec(ctx, organizationRaiseEpochs, by)
+		return err
+	})
 }

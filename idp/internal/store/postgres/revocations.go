@@ -35,6 +35,28 @@ func (t revocations) Append(ctx context.Context, r idp.Revocation) (int64, error
 	return seq, nil
 }
 
+const revocationNextOrganizations = `
+UPDATE revocation_head SET last = last + (SELECT count(*) FROM organizations) WHERE id = 1 RETURNING last`
+
+const revocationInsertOrganizations = `
+INSERT INTO revocations (seq, type, id, epoch, reason, at)
+SELECT $1 - count(*) OVER () + row_number() OVER (ORDER BY id), 'organization', id, epoch, $2, $3
+FROM organizations`
+
+func (t revocations) AppendOrganizations(ctx context.Context, reason string, at time.Time) (int64, error) {
+	last, err := t.change(ctx, revocationNextOrganizations)
+	if err != nil {
+		return 0, err
+	}
+	t.announce = true
+	var appended int64
+	err = t.whole(func() error {
+		appended, err = t.exec(ctx, revocationInsertOrganizations, last, reason, at.UnixMilli())
+		return err
+	})
+	return appended, err
+}
+
 const revocationSince = `
 SELECT seq, type, id, epoch, expires_at, reason, at
 FROM revocations

@@ -39,7 +39,7 @@ func TestTheServiceRoleServes(t *testing.T) {
 			tx.Organizations.Update(ctx, o), tx.Agents.Update(ctx, a), tx.Credentials.Update(ctx, c), tx.Keys.SetStatus(ctx, "signer", store.KeyRetired, now),
 			tx.Keys.Delete(ctx, "signer"), tx.Idempotency.Delete(ctx, store.IdempotencyKey{AgentID: "agent", Path: "/", Key: "k"}),
 			pruned(tx.Revocations.Prune(ctx, now.Add(time.Hour), now)), pruned(tx.Idempotency.Prune(ctx, now.Add(time.Hour))), pruned(tx.Assertions.Prune(ctx, now.Add(time.Hour))),
-			tx.StatusLists.Prune(ctx, now.Add(time.Hour)),
+			pruned(tx.StatusLists.Prune(ctx, now.Add(time.Hour))),
 			tx.Sidecars.Put(ctx, store.Sidecar{ID: "s", AgentID: "agent", OrganizationID: "acme", SeenAt: now.Add(time.Minute)}))
 	}))
 	require.NoError(t, s.Ping(t.Context()))

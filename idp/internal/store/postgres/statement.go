@@ -138,6 +138,18 @@ func (t *transaction) patient(limit time.Duration, fn func() error) error {
 	return fn()
 }
 
+const (
+	wholeLimit   = 20 * time.Second
+	wholeTimeout = `SELECT set_config('statement_timeout', '19s', true)`
+)
+
+// whole runs fn, a statement on all rows of a table, with the time that takes.
+// It is for a command while no replica serves: writers wait.
+func (t *transaction) whole(fn func() error) error {
+	t.ahead = append(t.ahead, wholeTimeout)
+	return t.patient(wholeLimit, fn)
+}
+
 // errAhead says that not the statement itself failed, but what goes out with
 // it: nobody knows where the transaction stands.
 var errAhead = errors.New("statements ahead")

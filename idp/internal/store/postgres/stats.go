@@ -25,7 +25,7 @@ func tally(rows []store.EventRow, kinds map[meaning]kind) (c tallies) {
 	for m, k := range kinds {
 		verbs[meaning{"", m.action, m.outcome}] = k.verb
 	}
-	hours := make(map[store.TallyKey]int64)
+	hours, days := make(map[store.TallyKey]int64), make(map[store.TallyKey]int64)
 	add := func(step time.Duration, at int64, k store.TallyKey, n int64) {
 		c.steps, c.ats, c.organizations = append(c.steps, int32(step/time.Second)), append(c.ats, at), append(c.organizations, k.OrganizationID)
 		c.verbs, c.counts = append(c.verbs, verbs[meaning{"", k.Action, k.Outcome}]), append(c.counts, n)
@@ -37,19 +37,24 @@ func tally(rows []store.EventRow, kinds map[meaning]kind) (c tallies) {
 	}
 	for k, n := range hours {
 		add(store.StepHour, k.Hour, k, n)
+		k.Hour = 0
+		days[k] += n
+	}
+	for k, n := range days {
+		add(store.StepDay, k.Day, k, n)
 	}
 	return c
 }
 
-// Parameters: $1 organization, $2 seconds of the step kept, $3 from, $4 to, $5
-// seconds of the step asked for. One seek for each bucket between those that are
-// kept; OFFSET 0 keeps the planner from joining in another way.
+// Parameters: $1 organization, $2 seconds of the step, $3 from, $4 to. One seek
+// for each bucket between those that are kept; OFFSET 0 keeps the planner from
+// joining in another way.
 const statCounts = `
 WITH kept AS (
     SELECT greatest($3::bigint, (SELECT min(at) FROM event_counts WHERE step = $2::integer)) AS first,
         least($4::bigint - $2, (SELECT max(at) FROM event_counts WHERE step = $2)) AS last
 )
-SELECT c.at / $5::bigint * $5 AS bucket, v.action, v.outcome, sum(c.count)::bigint
+SELECT c.at, v.action, v.outcome, c.count
 FROM kept
 CROSS JOIN LATERAL generate_series(kept.first, kept.last, $2) AS b (at)
 CROSS JOIN LATERAL (
@@ -57,12 +62,11 @@ CROSS JOIN LATERAL (
     WHERE step = $2 AND at = b.at AND organization_id = $1
     OFFSET 0) AS c
 JOIN event_verbs AS v ON v.verb = c.verb
-GROUP BY bucket, v.action, v.outcome
-ORDER BY bucket, v.action, v.outcome`
+ORDER BY c.at, v.action, v.outcome`
 
 func (t stats) Counts(ctx context.Context, q store.CountQuery) ([]store.Count, error) {
 	return list(ctx, t.transaction, statCounts, scanCount,
-		q.OrganizationID, wholeSeconds(q.Kept()), q.From.Unix(), q.To.Unix(), wholeSeconds(q.Step))
+		q.OrganizationID, wholeSeconds(q.Step), q.From.Unix(), q.To.Unix())
 }
 
 func scanCount(r row) (c store.Count, err error) {
@@ -87,26 +91,18 @@ JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active'
 WHERE ($1 = '' OR o.id = $1) AND (c.expires_at IS NULL OR c.expires_at > $2)
     AND (o.max_credential_age = 0 OR c.method <> 'client_secret' OR c.secret_set_at + o.max_credential_age * 1000 > $2)`
 
-// As credentialCountExpiring, of an organization.
+// As credentialCountExpiring, of an organization. It looks through the
+// organization's own credentials alone: what others have that ends soon must
+// neither slow it down nor show in its time.
 const statExpiring = `
-WITH near AS (
-    SELECT id FROM credentials
-    WHERE status = 'active' AND expires_at IS NOT NULL AND expires_at >= $2 AND expires_at < $3
-    UNION
-    SELECT c.id FROM organizations AS o
-    JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active' AND c.method = 'client_secret'
-        AND c.secret_set_at >= $2 - o.max_credential_age * 1000 AND c.secret_set_at < $3 - o.max_credential_age * 1000
-    WHERE o.max_credential_age > 0
-)
 SELECT count(*)
-FROM near
-JOIN credentials AS c ON c.id = near.id
+FROM organizations AS o
+JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active'
 JOIN agents AS a ON a.id = c.agent_id AND a.status = 'active'
-JOIN organizations AS o ON o.id = c.organization_id
 WHERE ($1 = '' OR o.id = $1) AND CASE
         WHEN o.max_credential_age = 0 OR c.method <> 'client_secret' THEN c.expires_at
         ELSE least(c.expires_at, c.secret_set_at + o.max_credential_age * 1000) -- NULL counts as never
-    END BETWEEN $2 AND $3 - 1`
+    END BETWEEN $2 AND $3::bigint - 1`
 
 const statSidecars = `
 SELECT count(*) FILTER (WHERE s.seen_at > $2), count(*)

@@ -19,7 +19,7 @@ func TestStatPlans(t *testing.T) {
 		"statPrune":       "event_counts_pkey",
 		"statAgents":      "Index Only Scan using agents_listed",
 		"statCredentials": "Index Only Scan using credentials_active",
-		"statExpiring":    "credentials_aging",
+		"statExpiring":    "Index Only Scan using credentials_active",
 		"statSidecars":    "Index Only Scan using sidecars_seen",
 	} {
 		plan := explain(t, conn, name, all[name])

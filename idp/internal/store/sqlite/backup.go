@@ -79,17 +79,19 @@ func mayWrite(source, target string, force bool) error {
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	store, err := os.Stat(source)
-	switch {
-	case err != nil:
-		return fmt.Errorf("backup: %w", err)
-	case os.SameFile(there, store):
-		return fmt.Errorf("backup: %s is the store itself", target)
-	case !force:
-		return fmt.Errorf("backup: %s: %w", target, fs.ErrExist)
-	default:
-		return nil
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		part, err := os.Stat(source + suffix)
+		switch {
+		case err != nil && (suffix == "" || !errors.Is(err, fs.ErrNotExist)):
+			return fmt.Errorf("backup: %w", err)
+		case err == nil && os.SameFile(there, part):
+			return fmt.Errorf("backup: %s is the store itself", target)
+		}
 	}
+	if !force {
+		return fmt.Errorf("backup: %s: %w", target, fs.ErrExist)
+	}
+	return nil
 }
 
 // copyTo copies page by page. Pages that are in no use are copied too: what
@@ -188,6 +190,14 @@ func check(ctx context.Context, path string, look func(ctx context.Context, db s
 		return nil
 	}
 	return look(ctx, s)
+}
+
+// CheckIntegrity reads every page and index of a database at rest, of whatever
+// schema; ErrDamaged says that they do not fit together.
+func CheckIntegrity(ctx context.Context, path string) (err error) {
+	s := newStore(path, backupReaderPragmas[1:]) // a copy of a store that was stopped is good too
+	defer func() { err = errors.Join(err, s.readers.close()) }()
+	return s.integrity(ctx)
 }
 
 // ErrDamaged says that SQLite's own check of a file found something.

@@ -172,7 +172,10 @@ func TestABackupThatIsNotMadeLeavesNothing(t *testing.T) {
 
 	require.ErrorIs(t, Backup(t.Context(), filepath.Join(t.TempDir(), "none.db"), target, BackupOptions{}), fs.ErrNotExist)
 	require.ErrorIs(t, Backup(t.Context(), path, filepath.Join(t.TempDir(), "none", "b.db"), BackupOptions{}), fs.ErrNotExist)
-	require.ErrorContains(t, Backup(t.Context(), path, path, BackupOptions{Force: true}), "is the store itself")
+	require.FileExists(t, path+"-wal")
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		require.ErrorContains(t, Backup(t.Context(), path, path+suffix, BackupOptions{Force: true}), "is the store itself")
+	}
 
 	require.NoError(t, os.WriteFile(target, []byte("precious"), 0o600))
 	require.ErrorIs(t, Backup(t.Context(), path, target, BackupOptions{}), fs.ErrExist)

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/sentryagent/agentidp/shared/durable"
 )
@@ -43,36 +45,86 @@ func (c *Claim) OpenReadOnly(ctx context.Context) (*Store, error) { return OpenR
 
 // Replace puts the closed store at staged, in the same folder or on the same
 // file system, in the place of the claimed one, which moves, with its write-ahead
-// log and the other files named, into the folder aside. A crash in between leaves
-// a mark, on which opening fails until Replace is called again.
-func (c *Claim) Replace(staged, aside string, others ...string) error {
-	folder := filepath.Dir(c.path)
-	if err := os.MkdirAll(aside, 0o700); err != nil {
-		return fmt.Errorf("replace database: %w", err)
+// log and then the other files named, into the folder aside; it returns where that
+// is. A crash in between leaves a mark, on which opening fails until Replace is
+// called again. The others are in their place until the new store is in its own.
+func (c *Claim) Replace(staged, aside string, others ...string) (string, error) {
+	aside, err := c.aside(aside)
+	if err == nil {
+		err = c.replace(staged, aside, others)
 	}
-	mark := replacing(c.path)
-	if err := durable.WriteFile(mark, []byte(aside+"\n")); err != nil {
-		return fmt.Errorf("replace database: %w", err)
+	if err != nil {
+		return "", fmt.Errorf("replace database: %w", err)
 	}
-	// A write-ahead log beside a file that it is not of would be played into it.
-	for _, name := range append([]string{c.path + "-wal", c.path + "-shm", c.path}, others...) {
-		err := os.Rename(name, filepath.Join(aside, filepath.Base(name)))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("replace database: %w", err)
+	return aside, nil
+}
+
+// aside is the folder that a Replace which was cut off has begun to fill, as long
+// as the file itself is not there: it and its log belong together.
+func (c *Claim) aside(fresh string) (string, error) {
+	begun, err := os.ReadFile(replacing(c.path))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if earlier := strings.TrimSuffix(string(begun), "\n"); earlier != "" {
+		_, err := os.Lstat(filepath.Join(earlier, filepath.Base(c.path))) //nolint:gosec // G703: the mark is ours
+		if errors.Is(err, fs.ErrNotExist) {
+			return earlier, nil
+		}
+		if err != nil {
+			return "", err
 		}
 	}
-	err := errors.Join(durable.SyncDir(aside), durable.SyncDir(folder))
-	if err == nil {
-		err = os.Rename(staged, c.path)
+	return fresh, nil
+}
+
+func (c *Claim) replace(staged, aside string, others []string) error {
+	folder := filepath.Dir(c.path)
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return err
 	}
-	if err == nil {
-		err = durable.SyncDir(folder)
+	absolute, err := filepath.Abs(aside) // the next try may begin elsewhere
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Remove(mark)
+	mark := replacing(c.path)
+	if err := durable.WriteFile(mark, []byte(absolute+"\n")); err != nil {
+		return err
 	}
-	if err = errors.Join(err, durable.SyncDir(folder)); err != nil {
-		return fmt.Errorf("replace database: %w", err)
+	// A write-ahead log beside a file that it is not of would be played into it.
+	if err := move(aside, c.path+"-wal", c.path+"-shm", c.path); err != nil {
+		return err
+	}
+	if err := os.Rename(staged, c.path); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(folder); err != nil {
+		return err
+	}
+	if err := move(aside, others...); err != nil {
+		return err
+	}
+	if err := os.Remove(mark); err != nil {
+		return err
+	}
+	return durable.SyncDir(folder)
+}
+
+// move moves the files that are there into the folder, durably.
+func move(folder string, files ...string) error {
+	touched := []string{folder}
+	for _, name := range files {
+		err := os.Rename(name, filepath.Join(folder, filepath.Base(name)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		touched = append(touched, filepath.Dir(name))
+	}
+	slices.Sort(touched)
+	for _, changed := range slices.Compact(touched) {
+		if err := durable.SyncDir(changed); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func TestDumpVisitsEventsCountsAndHashes(t *testing.T) {
 		require.Equal(t, rows, events)
 		var counted int64
 		require.NoError(t, d.Counts(ctx, func(n store.Tally) error { counted += n.Count; return nil }))
-		require.Equal(t, int64(400), counted, "two steps, the organization and all")
+		require.Equal(t, int64(600), counted, "three steps, the organization and all")
 		var read [][32]byte
 		require.NoError(t, d.Hashes(ctx, func(first int64, some [][32]byte) error {
 			require.Equal(t, int64(len(read)), first)

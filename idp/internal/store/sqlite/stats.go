@@ -13,7 +13,8 @@ type stats struct{ *transaction }
 // of the time of one that unpacks them from JSON.
 const statAdd = `
 INSERT INTO event_counts (step, at, organization_id, action, outcome, count)
-VALUES (60, ?1, ?3, ?4, ?5, ?6), (60, ?1, '', ?4, ?5, ?6), (3600, ?2, ?3, ?4, ?5, ?6), (3600, ?2, '', ?4, ?5, ?6)
+VALUES (60, ?1, ?4, ?5, ?6, ?7), (60, ?1, '', ?5, ?6, ?7), (3600, ?2, ?4, ?5, ?6, ?7), (3600, ?2, '', ?5, ?6, ?7),
+    (86400, ?3, ?4, ?5, ?6, ?7), (86400, ?3, '', ?5, ?6, ?7)
 ON CONFLICT (step, at, organization_id, action, outcome) DO UPDATE SET count = count + excluded.count`
 
 // add counts appended events.
@@ -22,15 +23,15 @@ func (t stats) add(ctx context.Context, rows []store.EventRow) error {
 		if c.OrganizationID == store.AnyOrganization {
 			continue // the statement adds to all together as well
 		}
-		if _, err := t.exec(ctx, statAdd, c.Minute, c.Hour, c.OrganizationID, string(c.Action), string(c.Outcome), n); err != nil {
+		if _, err := t.exec(ctx, statAdd, c.Minute, c.Hour, c.Day, c.OrganizationID, string(c.Action), string(c.Outcome), n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Parameters: ?1 organization, ?2 seconds of the step kept, ?3 from, ?4 to, ?5
-// seconds of the step asked for. One seek for each bucket between those that are kept.
+// Parameters: ?1 organization, ?2 seconds of the step, ?3 from, ?4 to. One seek
+// for each bucket between those that are kept.
 const statCounts = `
 WITH RECURSIVE kept (first, last) AS (
     SELECT max(?3, coalesce((SELECT min(at) FROM event_counts WHERE step = ?2), ?4)),
@@ -40,15 +41,14 @@ WITH RECURSIVE kept (first, last) AS (
     UNION ALL
     SELECT at + ?2 FROM buckets CROSS JOIN kept WHERE at + ?2 <= last
 )
-SELECT b.at / ?5 * ?5 AS bucket, c.action, c.outcome, sum(c.count)
+SELECT c.at, c.action, c.outcome, c.count
 FROM buckets AS b
 CROSS JOIN event_counts AS c ON c.step = ?2 AND c.at = b.at AND c.organization_id = ?1
-GROUP BY bucket, c.action, c.outcome
-ORDER BY bucket, c.action, c.outcome`
+ORDER BY c.at, c.action, c.outcome`
 
 func (t stats) Counts(ctx context.Context, q store.CountQuery) ([]store.Count, error) {
 	return list(ctx, t.transaction, statCounts, scanCount,
-		q.OrganizationID, wholeSeconds(q.Kept()), q.From.Unix(), q.To.Unix(), wholeSeconds(q.Step))
+		q.OrganizationID, wholeSeconds(q.Step), q.From.Unix(), q.To.Unix())
 }
 
 func scanCount(r row) (c store.Count, err error) {
@@ -73,22 +73,14 @@ CROSS JOIN credentials AS c INDEXED BY credentials_active ON c.organization_id =
 WHERE (?1 = '' OR o.id = ?1) AND (c.expires_at IS NULL OR c.expires_at > ?2)
     AND (o.max_credential_age = 0 OR c.method <> 'client_secret' OR c.secret_set_at + o.max_credential_age * 1000 > ?2)`
 
-// As credentialCountExpiring, of an organization.
+// As credentialCountExpiring, of an organization. It looks through the
+// organization's own credentials alone: what others have that ends soon must
+// neither slow it down nor show in its time.
 const statExpiring = `
-WITH near AS (
-    SELECT id FROM credentials
-    WHERE status = 'active' AND expires_at IS NOT NULL AND expires_at >= ?2 AND expires_at < ?3
-    UNION
-    SELECT c.id FROM organizations AS o
-    JOIN credentials AS c INDEXED BY credentials_aging ON c.organization_id = o.id AND c.status = 'active' AND c.method = 'client_secret'
-        AND c.secret_set_at >= ?2 - o.max_credential_age * 1000 AND c.secret_set_at < ?3 - o.max_credential_age * 1000
-    WHERE o.max_credential_age > 0
-)
 SELECT count(*)
-FROM near
-JOIN credentials AS c ON c.id = near.id
-JOIN agents AS a ON a.id = c.agent_id AND a.status = 'active'
-JOIN organizations AS o ON o.id = c.organization_id
+FROM organizations AS o
+CROSS JOIN credentials AS c INDEXED BY credentials_active ON c.organization_id = o.id AND c.status = 'active'
+CROSS JOIN agents AS a ON a.id = c.agent_id AND a.status = 'active'
 WHERE (?1 = '' OR o.id = ?1) AND CASE
         WHEN o.max_credential_age = 0 OR c.method <> 'client_secret' THEN c.expires_at
         ELSE min(coalesce(c.expires_at, 9223372036854775807), c.secret_set_at + o.max_credential_age * 1000)

@@ -45,9 +45,14 @@ func (t statusLists) Live(ctx context.Context, since time.Time) ([]int64, error)
 }
 
 const statusListPrune = `
-DELETE FROM status_lists WHERE taken_at < ?1 AND id < (SELECT max(id) FROM status_lists)`
+DELETE FROM status_lists
+WHERE id IN (
+    SELECT id FROM status_lists
+    WHERE taken_at < ?1 AND id < (SELECT max(id) FROM status_lists)
+    ORDER BY id
+    LIMIT ?2)`
 
-func (t statusLists) Prune(ctx context.Context, before time.Time) error {
-	_, err := t.exec(ctx, statusListPrune, before.UnixMilli())
-	return err
+func (t statusLists) Prune(ctx context.Context, before time.Time) (more bool, err error) {
+	removed, err := t.exec(ctx, statusListPrune, before.UnixMilli(), store.PruneBatch)
+	return removed == store.PruneBatch, err
 }

@@ -36,6 +36,33 @@ var revocationFacts = []fact{
 		require.Empty(t, since(t, b.DB, 5, 100))
 		require.Equal(t, [2]int64{5, 0}, bounds(t, b.DB))
 	}},
+	{"all organizations are appended by id, behind what is there", func(t *testing.T, b Backend) {
+		small, big := organization("b"), organization("C")
+		small.Epoch, big.Epoch = 7, 1<<40
+		insertOrganizations(t, b.DB, small, big)
+		revoke(t, b.DB, idp.Revocation{Type: idp.RevokeKID, ID: "key", At: noon})
+		signal, stop := b.DB.Watch()
+		defer stop()
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			appended, err := tx.Revocations.AppendOrganizations(ctx, "restored", zoned)
+			require.Equal(t, int64(2), appended)
+			return err
+		})
+		select {
+		case <-signal:
+		case <-time.After(patience):
+			require.Fail(t, "nobody was told")
+		}
+		require.Equal(t, []idp.Revocation{
+			{Seq: 2, Type: idp.RevokeOrganization, ID: "C", Epoch: 1 << 40, Reason: "restored", At: noon},
+			{Seq: 3, Type: idp.RevokeOrganization, ID: "b", Epoch: 7, Reason: "restored", At: noon},
+		}, since(t, b.DB, 1, 100))
+		require.Equal(t, [2]int64{3, 0}, bounds(t, b.DB))
+		require.ErrorIs(t, b.DB.View(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Revocations.AppendOrganizations(ctx, "", noon)
+			return err
+		}), store.ErrReadOnly)
+	}},
 	{"starts with nothing given and nothing pruned", func(t *testing.T, b Backend) {
 		require.Equal(t, [2]int64{0, 0}, bounds(t, b.DB))
 		require.Empty(t, since(t, b.DB, 0, 10))

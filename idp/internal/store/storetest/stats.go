@@ -66,7 +66,7 @@ var statFacts = []fact{
 		appendEvents(t, b.DB, event(0))
 		require.Len(t, counts(t, b.DB, q), 1)
 	}},
-	{"prune forgets minutes and hours when their time has come, a batch at a time", func(t *testing.T, b Backend) {
+	{"prune forgets minutes, hours and days when their time has come, a batch at a time", func(t *testing.T, b Backend) {
 		begin := noon.Truncate(time.Hour)
 		rows := make([]store.EventRow, store.PruneBatch)
 		for i := range rows {
@@ -75,12 +75,13 @@ var statFacts = []fact{
 		}
 		appendEvents(t, b.DB, rows...)
 		kept := func(step time.Duration) int {
-			return len(counts(t, b.DB, store.CountQuery{OrganizationID: "acme", Step: step, From: begin.Add(-day), To: begin.Add(2 * day)}))
+			return len(counts(t, b.DB, store.CountQuery{OrganizationID: "acme", Step: step, From: begin.Truncate(day), To: begin.Truncate(day).Add(2 * day)}))
 		}
 		prune := func(now time.Time) bool {
 			return pruneOnce(t, b.DB, func(ctx context.Context, tx *store.Tx) (bool, error) { return tx.Stats.Prune(ctx, now) })
 		}
 		hours := kept(store.StepHour)
+		require.Equal(t, 2, kept(store.StepDay))
 		require.False(t, prune(begin.Add(store.MinutesKept)))
 		require.Equal(t, len(rows), kept(store.StepMinute))
 		require.False(t, prune(begin.Add(store.MinutesKept+time.Second)))
@@ -92,6 +93,7 @@ var statFacts = []fact{
 		require.Equal(t, hours, kept(store.StepHour), "the other step stays")
 		require.False(t, prune(begin.Add(store.HoursKept+time.Hour)))
 		require.Equal(t, hours-1, kept(store.StepHour))
+		require.Equal(t, 1, kept(store.StepDay), "the day began before its first event")
 	}},
 	{"present counts agents, credentials and sidecars of one or all", func(t *testing.T, b Backend) {
 		seedPresent(t, b.DB)

@@ -79,11 +79,34 @@ var statusListFacts = []fact{
 		take(t, b.DB, 1, noon.Add(3*time.Minute))
 		take(t, b.DB, 1, noon) // another replica's clock is behind
 		require.Equal(t, []int64{3}, live(noon.Add(3*time.Minute)))
-		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.StatusLists.Prune(ctx, zoned.Add(time.Minute)) })
+		prune := func(before time.Time) {
+			pruneAll(t, b.DB, func(ctx context.Context, tx *store.Tx) (bool, error) { return tx.StatusLists.Prune(ctx, before) })
+		}
+		prune(zoned.Add(time.Minute))
 		require.Equal(t, []int64{1, 2, 3}, live(time.UnixMilli(0)))
-		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.StatusLists.Prune(ctx, noon.Add(time.Hour)) })
+		prune(noon.Add(time.Hour))
 		require.Equal(t, []int64{3}, live(time.UnixMilli(0)))
 		require.Equal(t, int64(3*store.StatusListSize+2), take(t, b.DB, 1, noon))
+	}},
+	{"many lists are forgotten in batches, oldest first", func(t *testing.T, b Backend) {
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error {
+			for range store.PruneBatch + 2 {
+				if _, err := tx.StatusLists.Take(ctx, store.StatusListSize, noon); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		batch := func(ctx context.Context, tx *store.Tx) (bool, error) {
+			return tx.StatusLists.Prune(ctx, noon.Add(time.Hour))
+		}
+		live := func() []int64 {
+			return read(t, b.DB, func(ctx context.Context, tx *store.Tx) ([]int64, error) { return tx.StatusLists.Live(ctx, noon) })
+		}
+		require.True(t, pruneOnce(t, b.DB, batch))
+		require.Equal(t, []int64{store.PruneBatch, store.PruneBatch + 1}, live())
+		require.False(t, pruneOnce(t, b.DB, batch))
+		require.Equal(t, []int64{store.PruneBatch + 1}, live())
 	}},
 }
 
