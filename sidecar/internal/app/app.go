@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/sentryagent/agentidp/sidecar/internal/authn"
 	"github.com/sentryagent/agentidp/sidecar/internal/decide"
 	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
+	"github.com/sentryagent/agentidp/sidecar/internal/route"
 	"github.com/sentryagent/agentidp/sidecar/internal/spool"
 	"github.com/sentryagent/agentidp/sidecar/internal/syncer"
 )
@@ -37,6 +39,7 @@ type App struct {
 	main     net.Listener
 	admin    *httpx.Listener
 	routes   *routes
+	table    *route.Table // the first one; the proxy has the one in force
 	policy   *policy.Holder
 	spool    *spool.Spool
 	syncer   *syncer.Syncer
@@ -44,6 +47,9 @@ type App struct {
 	decider  *decide.Decider
 	proxy    *proxy.Proxy
 	stopping atomic.Bool
+
+	reloading sync.Mutex
+	watched   []*watched // guarded by reloading
 
 	tls, upstreamTLS, idpTLS *tls.Config  // nil: none, the system's authorities
 	certificates             []*httpx.TLS // those to reload
@@ -85,24 +91,28 @@ func (a *App) listen(ctx context.Context) (err error) {
 
 // load reads what the operator wrote.
 func (a *App) load(ctx context.Context) (err error) {
-	if a.routes, err = openRoutes(a.cfg.Routes, a.now()); err != nil {
+	a.watchFiles() // before they are read: a change meanwhile is another one
+	a.routes = &routes{file: a.cfg.Routes, at: a.now()}
+	if a.table, err = a.routes.read(); err != nil {
 		return err
 	}
-	if a.policy, err = policy.NewHolder(ctx, a.cfg.policyFolder(), policy.Options{Now: a.now}); err != nil {
+	if a.cfg.PolicyBundle {
+		a.policy = policy.NewEmptyHolder(a.cfg.policyOptions(a.now)) // the syncer fills it
+	} else if a.policy, err = policy.NewHolder(ctx, a.cfg.policyFolder(), a.cfg.policyOptions(a.now)); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	return nil
 }
 
 // open opens what lies on disk.
-func (a *App) open(context.Context) (err error) {
+func (a *App) open(ctx context.Context) (err error) {
 	a.spool, err = spool.Open(a.cfg.spoolDir(), spool.Options{
 		MaxBytes: a.cfg.SpoolMaxBytes, Policy: a.cfg.spoolPolicy(), Local: a.cfg.foreign(), Now: a.now, Logger: a.logger, Metrics: a.metrics,
 	})
 	if err != nil {
 		return err
 	}
-	a.syncer, err = syncer.New(syncer.Options{
+	options := syncer.Options{
 		Issuer: a.cfg.Issuer, IdPURL: a.cfg.IdPURL, JWKSURL: a.cfg.JWKSURL, Local: a.cfg.foreign(),
 		ClientID: a.cfg.ClientID, ClientSecret: a.cfg.ClientSecret, DataDir: a.cfg.DataDir,
 		Version: obs.ReadBuild().Version, PolicyRevision: a.policy.Revision,
@@ -110,7 +120,11 @@ func (a *App) open(context.Context) (err error) {
 		PollWait: a.cfg.RevocationMaxStale / 2, // the feed must answer before it counts as silent
 		TLS:      a.idpTLS,
 		Spool:    a.spool, Now: a.now, Logger: a.logger, Metrics: a.metrics,
-	})
+	}
+	if a.cfg.PolicyBundle {
+		options.TakePolicy = a.takePolicy
+	}
+	a.syncer, err = syncer.New(ctx, options)
 	return err
 }
 
@@ -128,7 +142,7 @@ func (a *App) compose(context.Context) (err error) {
 		return err
 	}
 	a.proxy, err = proxy.New(proxy.Options{
-		Upstream: proxy.Upstream{URL: a.cfg.Upstream, TLS: a.upstreamTLS}, TLS: a.tls, Routes: a.routes, Verifier: verifier{a.tokens}, Revocations: a.syncer.Revocations(),
+		Upstream: proxy.Upstream{URL: a.cfg.Upstream, TLS: a.upstreamTLS}, TLS: a.tls, Routes: a.table, Verifier: verifier{a.tokens}, Revocations: a.syncer.Revocations(),
 		Decider: a.decider, Recorder: a.spool, Organizations: a.cfg.allows(a.syncer.Organization), PolicyRevision: a.policy.Revision,
 		TrustedPeers: a.cfg.TrustedProxies, MaxBody: a.cfg.MaxBodyBytes, Drain: a.cfg.DrainTimeout,
 		Log: a.logger, Metrics: a.metrics, Now: a.now,
@@ -150,14 +164,17 @@ func (a *App) Addr() net.Addr { return a.main.Addr() }
 // AdminAddr is where operators look.
 func (a *App) AdminAddr() net.Addr { return a.admin.Addr() }
 
-// Reload reads routes and policy again. What does not load leaves the old one
-// in force, which the log, a gauge and /ready say.
+// Reload reads certificates, routes and policy again. What does not load leaves
+// the old one in force, which the log, a gauge and /ready say.
 func (a *App) Reload(ctx context.Context) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
 	for _, certificate := range a.certificates {
 		_ = certificate.Reload(ctx) // logged and counted there; the old one stays
 	}
-	a.reloaded(ctx, "routes", a.routes.reload(a.now()))
-	a.reloaded(ctx, "policy", a.policy.Reload(ctx, a.cfg.policyFolder()))
+	for _, w := range a.watched {
+		w.read(ctx)
+	}
 }
 
 func (a *App) reloaded(ctx context.Context, what string, err error) {
@@ -166,7 +183,7 @@ func (a *App) reloaded(ctx context.Context, what string, err error) {
 		result = "failed"
 		a.logger.ErrorContext(ctx, "not reloaded, the old one stays", "what", what, "error", err)
 	} else {
-		a.logger.InfoContext(ctx, "reloaded", "what", what, "routes", a.routes.count(), "policy", a.policy.Revision())
+		a.logger.InfoContext(ctx, "reloaded", "what", what, "routes", len(a.proxy.Table().Routes()), "policy", a.policy.Revision())
 	}
 	a.metrics.GetOrCreateCounter(obs.Name("sidecar_"+what+"_reload_total", "result", result)).Inc()
 }

@@ -32,8 +32,8 @@ type Config struct {
 	AdminAddr string `config:"ADMIN_ADDR" usage:"address of /health, /ready, /metrics and /debug/pprof; keep it from clients"`
 	DataDir   string `config:"DATA_DIR" usage:"folder of the decision spool, keys, revocations and the sidecar's id; one folder for each sidecar"`
 
-	Upstream string `config:"UPSTREAM" usage:"the protected API: http://host[:port] or https://host[:port]; required"`
-	Routes   string `config:"ROUTES" usage:"YAML file that says which capability each path demands; required. SIGHUP reloads it"`
+	Upstream string `config:"UPSTREAM" usage:"the protected API: http://host[:port] or https://host[:port]; required unless every route names an upstream"`
+	Routes   string `config:"ROUTES" usage:"YAML file that says which capability each path demands; required. A change is taken up within seconds, or by SIGHUP"`
 	Audience string `config:"AUDIENCE" usage:"the resource that tokens must be for, compared byte for byte; required"`
 
 	Issuer    string `config:"ISSUER" usage:"URL of the IdP, the iss of every token; required"`
@@ -60,13 +60,15 @@ type Config struct {
 	JWKSMaxStale       time.Duration `config:"JWKS_MAX_STALE" usage:"how long the last key set is trusted with the IdP away; then 503 keys_stale"`
 	RevocationMaxStale time.Duration `config:"REVOCATION_MAX_STALE" usage:"how long revocations are trusted with the IdP away; then 503 revocations_stale"`
 
-	PolicyDir      string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide; default: built in. SIGHUP reloads it"`
+	PolicyDir      string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide; default: built in. A change is taken up within seconds, or by SIGHUP"`
+	PolicyBundle   bool           `config:"POLICY_BUNDLE" usage:"true: the IdP's own policy decides, fetched as a signed bundle; the sidecar's agent needs policies:read"`
 	SpoolMaxBytes  int64          `config:"SPOOL_MAX_BYTES" usage:"most bytes of decisions on disk, at least 262144"`
 	SpoolWhenFull  string         `config:"SPOOL_WHEN_FULL" usage:"block: 503 audit_unavailable; drop_allow: leave allowed ones out; drop_oldest. Default block, drop_oldest with FEED off"`
 	TrustedProxies []netip.Prefix `config:"TRUSTED_PROXIES" usage:"proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id count"`
 	MaxBodyBytes   int64          `config:"MAX_BODY_BYTES" usage:"largest request body"`
 	LogLevel       string         `config:"LOG_LEVEL" usage:"debug (allowed requests too), info, warn or error"`
 	LogFormat      string         `config:"LOG_FORMAT" usage:"json or text"`
+	DrainDelay     time.Duration  `config:"DRAIN_DELAY" usage:"how long /ready says 503 at shutdown while requests are still served; off loopback"`
 	DrainTimeout   time.Duration  `config:"DRAIN_TIMEOUT" usage:"how long requests in flight may take at shutdown"`
 }
 
@@ -76,7 +78,7 @@ func Default() Config {
 		Addr: "127.0.0.1:8081", AdminAddr: "127.0.0.1:8082", DataDir: "./sidecar-data", Feed: FeedOn,
 		JWKSTTL: 5 * time.Minute, JWKSCooldown: 10 * time.Second, JWKSMaxStale: 24 * time.Hour, RevocationMaxStale: 15 * time.Minute,
 		SpoolMaxBytes: spool.DefaultMaxBytes, MaxBodyBytes: 10 << 20,
-		LogLevel: "info", LogFormat: "json", DrainTimeout: 10 * time.Second,
+		LogLevel: "info", LogFormat: "json", DrainDelay: 5 * time.Second, DrainTimeout: 10 * time.Second,
 	}
 }
 
@@ -112,52 +114,63 @@ func (c *Config) Validate() []config.Problem {
 	l.demand(validAddr(c.AdminAddr), "admin_addr", "must be host:port")
 	l.demand(c.Addr != c.AdminAddr || strings.HasSuffix(c.Addr, ":0"), "admin_addr", "must not be addr")
 	l.demand(c.DataDir != "", "data_dir", "must not be empty")
-	c.checkUpstream(&l)
+	upstreams := c.checkTraffic(&l)
 	c.checkIssuer(&l)
 	c.checkCredential(&l)
 	c.checkBounds(&l)
-	c.checkTLS(&l)
+	c.checkTLS(&l, upstreams)
 	if c.PolicyDir != "" {
 		info, err := os.Stat(c.PolicyDir)
 		l.demand(err == nil && info.IsDir(), "policy_dir", "must be a folder that can be read")
 	}
+	l.demand(!c.PolicyBundle || c.PolicyDir == "", "policy_bundle", "must not be set together with policy_dir: one policy decides")
+	l.demand(!c.PolicyBundle || !c.foreign(), "policy_bundle", "has no use with feed off: bundles come from an AgentIdP")
 	return l
 }
 
-func (c *Config) checkUpstream(l *checklist) {
-	if c.Upstream == "" {
-		l.demand(false, "upstream", "is required")
-	} else {
-		u, err := url.Parse(c.Upstream)
-		plain := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && (u.Path == "" || u.Path == "/") && !strings.ContainsAny(c.Upstream, "?#")
-		l.demand(plain, "upstream", "must be http://host[:port] or https://host[:port], nothing behind it")
+// checkTraffic checks what is protected, and returns the URLs of it that are known.
+func (c *Config) checkTraffic(l *checklist) (upstreams []string) {
+	if c.Upstream != "" {
+		_, err := route.ParseUpstream(c.Upstream)
+		l.demand(err == nil, "upstream", "must be http://host[:port] or https://host[:port], nothing behind it")
+		upstreams = append(upstreams, c.Upstream)
 	}
 	if c.Routes == "" {
 		l.demand(false, "routes", "is required: the YAML file that says which capability each path demands")
-		return
+		l.demand(c.Upstream != "", "upstream", "is required")
+		return upstreams
 	}
-	_, err := readRoutes(c.Routes)
+	table, err := readRoutes(c.Routes)
 	var problems route.Problems
-	if errors.As(err, &problems) {
+	switch {
+	case errors.As(err, &problems):
 		for _, problem := range problems {
 			l.demand(false, "routes", "%s", problem)
 		}
-	} else if err != nil {
+	case err != nil:
 		l.demand(false, "routes", "%v", err)
+	default:
+		l.demand(c.Upstream != "" || !table.NeedsDefault(), "upstream", "is required: a route names none of its own")
+		for _, u := range table.Upstreams() {
+			upstreams = append(upstreams, u.URLs...)
+		}
 	}
+	return upstreams
 }
 
-func (c *Config) checkTLS(l *checklist) {
+func (c *Config) checkTLS(l *checklist, upstreams []string) {
 	l.demand((c.TLSCert == "") == (c.TLSKey == ""), "tls_cert", "must be set together with tls_key")
 	l.demand((c.UpstreamCert == "") == (c.UpstreamKey == ""), "upstream_cert", "must be set together with upstream_key")
 	l.demand((c.IdPCert == "") == (c.IdPKey == ""), "idp_cert", "must be set together with idp_key")
-	l.demand(c.UpstreamCA+c.UpstreamCert == "" || strings.HasPrefix(c.Upstream, "https:"), "upstream_ca", "has no use: upstream is not https")
+	l.demand(c.UpstreamCA+c.UpstreamCert == "" || slices.ContainsFunc(upstreams, secured), "upstream_ca", "has no use: upstream is not https")
 	idp := c.IdPURL
 	if idp == "" {
 		idp = c.Issuer
 	}
 	l.demand(c.IdPCA+c.IdPCert == "" || strings.HasPrefix(idp, "https:"), "idp_ca", "has no use: the IdP is not reached by https")
 }
+
+func secured(url string) bool { return strings.HasPrefix(url, "https:") }
 
 func (c *Config) checkIssuer(l *checklist) {
 	if c.Issuer == "" {
@@ -206,6 +219,7 @@ func (c *Config) checkBounds(l *checklist) {
 	l.demand(c.RevocationMaxStale >= 2*minPoll && c.RevocationMaxStale <= 24*time.Hour, "revocation_max_stale",
 		"must be from %s to 24h: the feed must have time to answer", 2*minPoll)
 	upTo(5*time.Minute, "drain_timeout", c.DrainTimeout)
+	l.demand(c.DrainDelay >= 0 && c.DrainDelay <= time.Minute, "drain_delay", "must be from 0 to 1m")
 	l.demand(c.JWKSMaxStale >= c.JWKSTTL, "jwks_max_stale", "must not be less than jwks_ttl")
 	l.demand(c.SpoolMaxBytes >= spool.MinMaxBytes, "spool_max_bytes", "must be at least %d", spool.MinMaxBytes)
 	policies := []string{"", string(spool.Block), string(spool.DropAllow), string(spool.DropOldest)}
@@ -214,6 +228,13 @@ func (c *Config) checkBounds(l *checklist) {
 	l.demand(c.MaxBodyBytes >= 1, "max_body_bytes", "must be at least 1")
 	l.demand(slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "log_level", "must be debug, info, warn or error")
 	l.demand(slices.Contains([]string{"json", "text"}, c.LogFormat), "log_format", "must be json or text")
+}
+
+// loopback reports whether clients can only be of this host.
+func (c *Config) loopback() bool {
+	host, _, err := net.SplitHostPort(c.Addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 func validAddr(addr string) bool {

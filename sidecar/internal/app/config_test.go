@@ -109,6 +109,8 @@ func TestConfig(t *testing.T) {
 		{[]string{"JWKS_MAX_STALE=60"}, "jwks_max_stale: must not be less than jwks_ttl"},
 		{[]string{"REVOCATION_MAX_STALE=0"}, "revocation_max_stale: must be from 10s to 24h"},
 		{[]string{"DRAIN_TIMEOUT=1h"}, "drain_timeout: must be from 1s to 5m0s"},
+		{[]string{"DRAIN_DELAY=2m"}, "drain_delay: must be from 0 to 1m"},
+		{[]string{"DRAIN_DELAY=0"}, ""},
 		{[]string{"SPOOL_MAX_BYTES=1000"}, "spool_max_bytes: must be at least 262144"},
 		{[]string{"SPOOL_WHEN_FULL=wait"}, "spool_when_full: must be block, drop_allow or drop_oldest"},
 		{[]string{"MAX_BODY_BYTES=0"}, "max_body_bytes: must be at least 1"},
@@ -140,6 +142,22 @@ func TestRequiredSettings(t *testing.T) {
 	require.Contains(t, problems, "client_id: is required, with client_secret, unless feed is off")
 }
 
+// Routes that all name upstreams of their own need no other; certificates are for any of them.
+func TestUpstreamsOfRoutes(t *testing.T) {
+	file := writeFile(t, "routes.yaml", `
+upstreams:
+  notes: {urls: [http://10.0.0.7, "https://10.0.0.8"]}
+routes:
+  - {path: /notes, capability: "notes:read", upstream: notes}
+`)
+	_, problems := load(t, environment(t, "UPSTREAM=", "ROUTES="+file, "UPSTREAM_CA=ca.pem"))
+	require.Empty(t, problems)
+	_, problems = load(t, environment(t, "UPSTREAM="))
+	require.Equal(t, "upstream: is required: a route names none of its own", problems)
+	_, problems = load(t, environment(t, "UPSTREAM=", "ROUTES="))
+	require.Contains(t, problems, "upstream: is required")
+}
+
 func TestForeignIssuer(t *testing.T) {
 	foreign := environment(t, "FEED=off", "CLIENT_ID=", "CLIENT_SECRET=")
 	_, problems := load(t, foreign)
@@ -152,12 +170,12 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	file := writeFile(t, "routes.yaml", "routes:\n  - {path: notes, capability: \"Notes\"}\n")
 	_, problems := load(t, environment(t, "ROUTES="+file, "AUDIENCE=https://idp.example.com", "LOG_LEVEL=loud", "JWKS_TTL=x", "UPSTREAM=", "CLIENT_SECRET="))
 	for _, want := range []string{
-		"jwks_ttl: must be a duration", "upstream: is required", "routes: routes[0].path: must start with /", "routes: routes[0].capability: must be public or a capability",
+		"jwks_ttl: must be a duration", "routes: routes[0].path: must start with /", "routes: routes[0].capability: must be public or a capability",
 		"audience: must not be the issuer", "client_id: must be set together", "log_level: must be",
 	} {
 		require.Contains(t, problems, want)
 	}
-	require.Equal(t, 6, strings.Count(problems, "\n"), problems)
+	require.Equal(t, 5, strings.Count(problems, "\n"), problems)
 }
 
 func TestDefaults(t *testing.T) {

@@ -136,7 +136,7 @@ func inCode(t *testing.T) reasons {
 	walk(t, "shared/policy/policy.go", func(n ast.Node) {
 		if spec, ok := n.(*ast.ValueSpec); ok && slices.Contains([]string{"ReasonCapabilityMissing", "ReasonNoRoute"}, spec.Names[0].Name) {
 			found.add(t, spec.Values[0], "403")
-		} else if ok && slices.Contains([]string{"ReasonError", "ReasonTimeout"}, spec.Names[0].Name) {
+		} else if ok && slices.Contains([]string{"ReasonError", "ReasonTimeout", "ReasonMissing"}, spec.Names[0].Name) {
 			found.add(t, spec.Values[0], "503")
 		}
 	})

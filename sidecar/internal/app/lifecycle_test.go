@@ -24,7 +24,8 @@ func TestLifecycle(t *testing.T) {
 	idp := idptest.Start(t)
 	for name, run := range map[string]func(*testing.T, *idptest.IdP){
 		"shutdown": shutdown, "shutdown cuts what does not end": shutdownCuts, "foreign issuer": foreignIssuer, "new refuses": newRefuses,
-		"policy reload": policyReload, "key removed": keyRemoved,
+		"policy reload": policyReload, "key removed": keyRemoved, "hangups under load": hangups, "changed files": changedFiles,
+		"drain delay": drainDelay, "an API that is away": apiAway,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, idp) })
 	}

@@ -21,9 +21,12 @@ func (a *App) meter() {
 		})
 	}
 	gauge("sidecar_ready", func() bool { status, _ := a.ready(context.Background()); return status == http.StatusOK })
-	gauge("sidecar_routes_reload_failing", func() bool { return a.routes.lastError() != nil })
-	gauge("sidecar_policy_reload_failing", func() bool { return a.policy.Status().LastError != nil })
+	gauge("sidecar_routes_reload_failing", func() bool { _, err := a.routes.status(); return err != nil })
+	gauge("sidecar_policy_reload_failing", func() bool { return a.policyError(a.syncer.Status().PolicyFailed) != nil })
 	a.metrics.NewGauge("sidecar_policy_epoch", func() float64 { return float64(a.policy.Status().Epoch) })
+	for _, result := range []string{"good", "unchanged", "failed"} { // the syncer's, there without a bundle too
+		a.metrics.GetOrCreateCounter(obs.Name("sidecar_policy_bundle_total", "result", result))
+	}
 	for _, what := range []string{"routes", "policy"} {
 		for _, result := range []string{"good", "failed"} {
 			a.metrics.NewCounter(obs.Name("sidecar_"+what+"_reload_total", "result", result))
@@ -33,5 +36,6 @@ func (a *App) meter() {
 
 func (a *App) writeMetrics(w io.Writer) {
 	metrics.WriteGaugeUint64(w, obs.Name("sidecar_policy_revision_info", "revision", a.policy.Revision()), 1)
+	a.proxy.WriteMetrics(w)
 	obs.WritePrometheus(w, a.metrics)
 }

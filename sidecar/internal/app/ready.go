@@ -17,6 +17,7 @@ type readiness struct {
 	Keys        keysState        `json:"keys"`
 	Revocations revocationsState `json:"revocations"`
 	Spool       spoolState       `json:"spool"`
+	Upstreams   []upstreamState  `json:"upstreams"` // shown only: see ready
 }
 
 // part is what every member tells: usable now, how old, and what went wrong last.
@@ -33,7 +34,8 @@ type routesState struct {
 
 type policyState struct {
 	part
-	Revision string `json:"revision"`
+	Revision string `json:"revision"` // "": there is none yet
+	Source   string `json:"source"`   // builtIn, folder, bundle
 }
 
 type keysState struct {
@@ -58,12 +60,22 @@ type spoolState struct {
 	Lost      uint64 `json:"lost"`
 }
 
+// upstreamState is of one address of an API.
+type upstreamState struct {
+	Upstream string `json:"upstream"`
+	URL      string `json:"url"`
+	OK       bool   `json:"ok"` // in use
+	Error    string `json:"error,omitempty"`
+}
+
 // live answers /health: the process serves.
 func (a *App) live(context.Context) (int, any) {
 	return http.StatusOK, map[string]string{"status": "ok"}
 }
 
-// ready answers /ready: 200 when requests can be decided.
+// ready answers /ready: 200 when requests can be decided. An API that is away
+// changes nothing about that: its callers get, and the log keeps, a 503 that
+// says so, which is more than they would have of a sidecar taken out of rotation.
 func (a *App) ready(context.Context) (int, any) {
 	r := a.readiness()
 	switch {
@@ -79,18 +91,21 @@ func (a *App) ready(context.Context) (int, any) {
 }
 
 func (a *App) readiness() readiness {
-	now, synced, rules := a.now(), a.syncer.Status(), a.policy.Status()
-	table := a.routes.current.Load()
+	now, synced := a.now(), a.syncer.Status()
+	at, failure := a.routes.status()
 	r := readiness{
 		Sidecar: a.syncer.ID(),
-		Routes:  routesState{part: loadedPart(now, table.at, a.routes.lastError()), Count: len(table.table.Routes())},
-		Policy:  policyState{part: loadedPart(now, rules.LoadedAt, rules.LastError), Revision: rules.Revision},
+		Routes:  routesState{part: loadedPart(now, at, failure), Count: len(a.proxy.Table().Routes())},
+		Policy:  a.policyState(now, synced.PolicyFailed),
 		Keys: keysState{
 			part:  syncedPart(!synced.KeysStale, synced.KeysAge, synced.KeysFailed),
 			Count: synced.Keys, BoundSeconds: a.cfg.JWKSMaxStale.Seconds(),
 		},
 		Revocations: revocationsState{part: part{OK: true}, Feed: a.cfg.Feed},
 		Spool:       a.spoolState(synced.DecisionLag, synced.DecisionsFailed),
+	}
+	for _, u := range a.proxy.Upstreams() {
+		r.Upstreams = append(r.Upstreams, upstreamState{Upstream: u.Upstream, URL: u.URL, OK: u.Up, Error: u.Error})
 	}
 	if !a.cfg.foreign() {
 		r.Revocations = revocationsState{

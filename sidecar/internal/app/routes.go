@@ -1,56 +1,57 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
 
-// routes holds the table in force and replaces it whole. Safe for concurrent use.
+// routes is the file that a route table comes from. Safe for concurrent use.
 type routes struct {
-	file    string
-	current atomic.Pointer[loaded] // never nil
-	mu      sync.Mutex             // guards failure
-	failure error                  // of the latest reload; nil when it succeeded
+	file string
+
+	mu      sync.Mutex
+	at      time.Time // when the table in force was read; guarded by mu
+	failure error     // of the latest reload; nil when it succeeded; guarded by mu
 }
 
-type loaded struct {
-	table *route.Table
-	at    time.Time
+// status answers since when the table is in force, and why the latest reload failed.
+func (r *routes) status() (at time.Time, failure error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at, r.failure
 }
 
-func openRoutes(file string, now time.Time) (*routes, error) {
-	r := &routes{file: file}
-	return r, r.reload(now)
-}
+// read reads the table.
+func (r *routes) read() (*route.Table, error) { return readRoutes(r.file) }
 
-// Match asks the table in force.
-func (r *routes) Match(method, path []byte) route.Match {
-	return r.current.Load().table.Match(method, path)
-}
-
-// reload puts the file into force; the old table stays on an error.
-func (r *routes) reload(now time.Time) error {
-	table, err := readRoutes(r.file)
-	if err == nil {
-		r.current.Store(&loaded{table, now})
+func (r *routes) note(now time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failure = err; err == nil {
+		r.at = now
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.failure = err
-	return err
 }
 
-func (r *routes) lastError() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failure
+// reloadRoutes puts the file into force, its upstreams with it; the old table
+// stays on an error.
+func (a *App) reloadRoutes(ctx context.Context) {
+	table, err := a.routes.read()
+	if err == nil {
+		err = a.proxy.Replace(table)
+	}
+	a.routes.note(a.now(), err)
+	a.reloaded(ctx, "routes", err)
+}
+
+func (a *App) reloadPolicy(ctx context.Context) {
+	a.reloaded(ctx, "policy", a.policy.Reload(ctx, a.cfg.policyFolder()))
 }
 
 // readRoutes reads a route file. An error about its content is route.Problems.
@@ -66,5 +67,3 @@ func readRoutes(path string) (_ *route.Table, err error) {
 	}
 	return route.Load(content)
 }
-
-func (r *routes) count() int { return len(r.current.Load().table.Routes()) }

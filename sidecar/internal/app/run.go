@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/obs"
 )
 
 // Run serves until ctx ends or something it cannot do without fails. Then
-// /ready says no, requests in flight finish, decisions are shipped for a few
+// /ready says no, off loopback for the drain delay before anything else, requests in flight finish, decisions are shipped for a few
 // seconds, and what is left stays in the spool for the next start.
 func (a *App) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -24,8 +25,9 @@ func (a *App) Run(ctx context.Context) error {
 	syncing := a.start(apart, cancel, func(ctx context.Context) error { a.syncer.Run(ctx); return nil })
 	serving := a.start(apart, cancel, a.serveClients)
 	certificates := a.start(apart, cancel, a.watchCertificates)
+	watching := a.start(apart, cancel, a.watch)
 	a.logger.InfoContext(ctx, "serving", "addr", a.main.Addr().String(), "adminAddr", a.admin.Addr().String(), "upstream", a.cfg.Upstream,
-		"issuer", a.cfg.Issuer, "audience", a.cfg.Audience, "routes", a.routes.count(), "policy", a.policy.Revision(),
+		"issuer", a.cfg.Issuer, "audience", a.cfg.Audience, "routes", len(a.proxy.Table().Routes()), "policy", a.policy.Revision(),
 		"sidecar", a.syncer.ID(), "feed", a.cfg.Feed, "version", obs.ReadBuild().String())
 
 	select {
@@ -35,10 +37,28 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.stopping.Store(true)
 	a.logger.InfoContext(apart, "stopping", "cause", context.Cause(ctx))
-	err := errors.Join(a.spool.Err(), serving.stop(), syncing.stop(), certificates.stop())
+	if errors.Is(context.Cause(ctx), context.Canceled) { // we were asked to end, and can serve on
+		a.drain(apart)
+	}
+	err := errors.Join(a.spool.Err(), serving.stop(), watching.stop(), syncing.stop(), certificates.stop())
 	left := a.spool.Status()
 	a.logger.InfoContext(apart, "stopped", "decisions", left.Next, "unshipped", left.Next-left.Acked)
 	return errors.Join(err, admin.stop(), a.Close())
+}
+
+// drain gives whoever balances load the time to see that /ready says no, while
+// requests are still served. Nobody does on loopback.
+func (a *App) drain(ctx context.Context) {
+	if a.cfg.loopback() || a.cfg.DrainDelay == 0 {
+		return
+	}
+	a.logger.InfoContext(ctx, "draining", "for", a.cfg.DrainDelay)
+	timer := time.NewTimer(a.cfg.DrainDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.spool.Broken():
+	}
 }
 
 // task is something that runs until it is told to stop.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/sentryagent/agentidp/policies"
 	"github.com/sentryagent/agentidp/shared/config"
@@ -24,10 +25,13 @@ func (c *Config) Logger(w io.Writer) (*slog.Logger, error) {
 	return obs.NewLogger(w, c.LogFormat, level)
 }
 
-// CheckPolicy compiles the policy and runs its tests, as a start would. The
-// error is a *config.Problems.
+// CheckPolicy compiles the policy and runs its tests, as a start would; what
+// comes as a bundle is not looked at. The error is a *config.Problems.
 func (c *Config) CheckPolicy(ctx context.Context) error {
-	if _, err := policy.New(ctx, c.policyFolder(), policy.Options{}); err != nil {
+	if c.PolicyBundle {
+		return nil // the IdP has it
+	}
+	if _, err := policy.New(ctx, c.policyFolder(), c.policyOptions(time.Now)); err != nil {
 		return &config.Problems{List: []config.Problem{{Key: "policy_dir", Text: err.Error()}}}
 	}
 	return nil
@@ -38,6 +42,10 @@ func (c *Config) policyFolder() fs.FS {
 		return policies.Sidecar
 	}
 	return os.DirFS(c.PolicyDir)
+}
+
+func (c *Config) policyOptions(now func() time.Time) policy.Options {
+	return policy.Options{Sidecar: true, Now: now}
 }
 
 // allows decides on organizations. own answers the sidecar's, "" while it is unknown.

@@ -33,14 +33,15 @@ AGENTIDP_SIDECAR_CLIENT_SECRET or from the file that AGENTIDP_SIDECAR_CLIENT_SEC
 		Example: `  agentidp-sidecar serve --upstream http://127.0.0.1:8090 --routes routes.yaml \
       --issuer https://idp.example.com --audience https://notes.example.com`,
 	}
-	root.AddCommand(p.serve(), p.checkConfig())
+	root.AddCommand(p.serve(), p.checkConfig(), p.policy())
 	return command.Run(ctx, process, root)
 }
 
 func (p program) serve() *cobra.Command {
 	return p.settings.Command("serve", "Run the sidecar", `Serve runs the sidecar until SIGINT or SIGTERM; requests in flight then finish, and
-decisions are shipped for a few seconds more. SIGHUP reloads routes and policy; a file
-that does not load, or a policy that fails its own tests, leaves the old one in force.
+decisions are shipped for a few seconds more. Routes and the folder of the policy are read again when
+their files change, and by SIGHUP; a file that does not load, or a policy that fails its own tests,
+leaves the old one in force.
 
 GET /ready on the admin address answers 200 once requests can be decided: that takes the
 IdP at the very first start, and what DATA_DIR keeps afterwards.`,

@@ -125,7 +125,8 @@ func TestServe(t *testing.T) {
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(upstream.Close)
 	addr := freeAddr(t)
-	environ := append(settings(t, upstream.URL), "AGENTIDP_SIDECAR_ADDR="+addr, "AGENTIDP_SIDECAR_ADMIN_ADDR=127.0.0.1:0")
+	environ := append(settings(t, upstream.URL), "AGENTIDP_SIDECAR_ADDR="+addr, "AGENTIDP_SIDECAR_ADMIN_ADDR=127.0.0.1:0",
+		"AGENTIDP_SIDECAR_POLICY_DIR="+folder(t, "decision := {\"allow\": true, \"reason\": \"open\"}\n", ""))
 	ctx, cancel := context.WithCancel(context.Background())
 	var stderr output
 	ended := make(chan int, 1)

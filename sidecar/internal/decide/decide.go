@@ -93,7 +93,7 @@ func (d *Decider) Close() {
 // Decide judges one request. digest is the SHA-256 of the token that in.Agent
 // and in.Token were read from, zero without a token. A sidecar understands no
 // obligations, so a permission that carries one is a denial. An error comes
-// with a denial of the same reason, policy_error or policy_timeout: 503.
+// with a denial of the same reason, policy_error, policy_timeout or policy_missing: 503.
 // The Decision is shared: read only.
 func (d *Decider) Decide(ctx context.Context, digest [32]byte, in policy.Input) (policy.Decision, error) {
 	// Rules for operations of the management API, whose ids hold no slash, must stay out of reach.

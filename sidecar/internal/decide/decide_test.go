@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -332,4 +333,44 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	run("hit", Options{})
 	run("evaluate", Options{CacheBytes: -1})
+}
+
+// The whole policy, as it comes in the IdP's bundle: with the cache and without
+// it says the same as the sidecar's part alone, and another path is no miss.
+func TestCacheChangesNoDecisionOfTheBundle(t *testing.T) {
+	load := func(files fs.FS, options Options) *Decider {
+		holder, err := policy.NewHolder(t.Context(), files, policy.Options{Timeout: patient, Sidecar: true})
+		require.NoError(t, err)
+		return newDecider(t, holder, options)
+	}
+	cached, plain, part := load(policies.Files, Options{}), load(policies.Files, Options{CacheBytes: -1}), load(policies.Sidecar, Options{CacheBytes: -1})
+	random := rand.New(rand.NewPCG(5, 6))
+	pick := func(from ...string) string { return from[random.IntN(len(from))] }
+	for range 3000 {
+		_, in := request()
+		scope := pick("notes:read", "*:read", "agents:read", "x:y")
+		digest := sha256.Sum256([]byte(scope))
+		in.Token.Scope = []string{scope}
+		in.Request.Path = "/api/v1/agents/" + pick("a-1", "a-2", "a-1/credentials")
+		in.Route = policy.Route{ID: pick("/api/v1/agents/{id}", "/**"), Capability: pick("notes:read", "agents:read", "agents:write", "public")}
+		want := decide(t, plain, digest, in)
+		require.Equal(t, want, decide(t, cached, digest, in), "%+v", in)
+		alone := decide(t, part, digest, in)
+		alone.Revision = want.Revision
+		require.Equal(t, want, alone, "%+v", in)
+	}
+	require.LessOrEqual(t, cached.cache.misses.Get(), uint64(4*2*4), "tokens, routes and capabilities; paths play no part")
+}
+
+func TestWithoutPolicy(t *testing.T) {
+	d := newDecider(t, policy.NewEmptyHolder(policy.Options{Sidecar: true}), Options{})
+	digest, in := request()
+	for range 2 {
+		decision, err := d.Decide(t.Context(), digest, in)
+		require.Equal(t, policy.Decision{Reason: policy.ReasonMissing}, decision)
+		require.Equal(t, policy.ReasonMissing, apierr.From(err).Reason)
+	}
+	require.Zero(t, d.cache.hits.Get())
+	require.NoError(t, d.holder.Reload(t.Context(), policies.Sidecar))
+	require.True(t, decide(t, d, digest, in).Allow)
 }

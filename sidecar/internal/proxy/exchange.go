@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/sidecar/internal/guard"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
+	"github.com/sentryagent/agentidp/sidecar/internal/upstream"
 )
 
 // exchange is one request on its way through the stops. Its record is filled
@@ -27,12 +28,15 @@ type exchange struct {
 	proto     string     // http or https, as the client sees it
 	head      guard.Head
 	match     route.Match
-	known     bool // identity is; else the request is anonymous
+	upstream  *upstream.Upstream // of the route
+	server    string             // URL of the upstream's that was asked
+	known     bool               // identity is; else the request is anonymous
 	identity  Identity
 	body      bodySource
 	answer    answered
 	record    decision.Record
 	live      *live // nil while it is not watched
+	counted   bool  // against the rate limit
 	asked     bool  // for the body, with 100 Continue
 	streaming bool  // the answer's body outlives the handler
 	finished  bool
@@ -202,8 +206,9 @@ func (x *exchange) log(single bool) {
 	}
 	logger.LogAttrs(context.Background(), level, "request",
 		slog.String("decision_id", r.DecisionID), slog.String("request_id", r.RequestID), slog.String("outcome", string(r.Outcome)),
-		slog.String("reason", r.Reason), slog.Int("status", r.Status), slog.String("method", r.Method), slog.String("path", r.Path),
-		slog.String("route", r.RouteID), slog.String("agent_id", r.AgentID), slog.String("jti", r.JTI), slog.String("peer", r.Peer),
+		slog.String("reason", r.Reason), slog.Int("status", r.Status), slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.Path),
+		slog.String("route", r.RouteID), slog.String("upstream", x.server), slog.String("organization_id", r.OrganizationID), slog.String("client_id", r.ClientID),
+		slog.String("agent_id", r.AgentID), slog.String("jti", r.JTI), slog.String("peer", r.Peer),
 		slog.Int64("bytes_in", r.BytesIn), slog.Int64("bytes_out", r.BytesOut), slog.Float64("duration_ms", r.DurationMs))
 }
 

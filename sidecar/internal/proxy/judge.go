@@ -40,6 +40,9 @@ func (p *Proxy) permit(x *exchange) *refusal {
 	case route.NoMethod:
 		return methodRefused(x.match.Allow)
 	default:
+		if r := p.count(x); r != nil {
+			return r
+		}
 		return p.decide(x)
 	}
 }
@@ -85,10 +88,11 @@ func guarded(why *guard.Refusal) *refusal {
 // choose finds the route. A path without one, or without the method, is not
 // told to strangers: that answer waits for the token.
 func (p *Proxy) choose(x *exchange) *refusal {
-	x.match = p.Routes.Match(x.ctx.Request.Header.Method(), x.head.Path)
+	t := p.traffic.Load()
+	x.match = t.table.Match(x.ctx.Request.Header.Method(), x.head.Host, x.head.Path)
 	x.record.RouteID = x.match.ID
-	if x.match.Route != nil {
-		x.record.Capability = x.match.Route.Capability
+	if r := x.match.Route; r != nil {
+		x.record.Capability, x.upstream = r.Capability, t.upstreams.Get(r.Upstream)
 	}
 	if x.match.Outcome == route.Ambiguous {
 		return pathAmbiguous

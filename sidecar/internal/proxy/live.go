@@ -78,7 +78,7 @@ func (p *Proxy) live(x *exchange) {
 	probe := &exchange{proxy: p, started: x.started, client: x.client, record: x.record, known: x.known, identity: x.identity}
 	probe.head.Path = slices.Clone(x.head.Path)
 	probe.head.Authorization = slices.Clone(x.head.Authorization)
-	x.live = &live{probe: probe, upstream: x.answer.conn, gone: httpx.Gone(x.ctx), started: time.Now()}
+	x.live = &live{probe: probe, upstream: x.answer.Conn, gone: httpx.Gone(x.ctx), started: time.Now()}
 	if x.conn != nil {
 		x.live.client = httpx.Socket(x.conn.Conn)
 	}
@@ -175,7 +175,7 @@ func (p *Proxy) again(l *live) *refusal {
 }
 
 func (p *Proxy) rejudge(x *exchange) *refusal {
-	x.match = p.Routes.Match([]byte(x.record.Method), x.head.Path)
+	x.match = p.traffic.Load().table.Match([]byte(x.record.Method), []byte(x.record.Host), x.head.Path)
 	switch x.match.Outcome {
 	case route.Found:
 	case route.NoMethod:

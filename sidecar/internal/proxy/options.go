@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -18,19 +17,14 @@ import (
 	"github.com/sentryagent/agentidp/shared/decision"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/token"
-	"github.com/sentryagent/agentidp/sidecar/internal/guard"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
+	"github.com/sentryagent/agentidp/sidecar/internal/upstream"
 )
 
 // Identity is what a verified token says.
 type Identity struct {
 	Claims token.Claims
 	Digest [32]byte // SHA-256 of the token's text
-}
-
-// Router finds the route of an accepted path; *route.Table is one.
-type Router interface {
-	Match(method, path []byte) route.Match
 }
 
 // Verifier decides whether a token is good. Errors: *token.Error for a refused
@@ -61,24 +55,15 @@ type Recorder interface {
 	Append(r *decision.Record) (sequence int64, err error)
 }
 
-// Upstream is the one protected API.
-type Upstream struct {
-	URL string      // http://host[:port] or https://…, nothing behind it
-	TLS *tls.Config // of https; nil: system roots
+// Upstream is the default upstream, and what all have in common.
+type Upstream = upstream.Options
 
-	MaxConns      int           // default 512
-	Wait          time.Duration // for a free connection, default 1 s
-	DialTimeout   time.Duration // TLS handshake included, default 5 s
-	AnswerTimeout time.Duration // from the end of the request to the answer's head, default 30 s
-	IdleTimeout   time.Duration // between bytes of a body, either way, default 60 s
-	KeepAlive     time.Duration // an idle connection is kept this long, default 4 s: below what servers keep
-}
-
-// Options of a Proxy. Upstream.URL, Routes, Verifier, Revocations, Decider,
-// Recorder and Organizations are required; a zero value takes its default.
+// Options of a Proxy. Routes, Verifier, Revocations, Decider, Recorder and
+// Organizations are required, Upstream.URL unless every route names an upstream;
+// a zero value takes its default.
 type Options struct {
 	Upstream       Upstream
-	Routes         Router
+	Routes         *route.Table
 	Verifier       Verifier
 	Revocations    Revocations
 	Decider        Decider
@@ -120,13 +105,6 @@ func or[T comparable](value, fallback T) T {
 }
 
 func (o Options) withDefaults() Options {
-	u := &o.Upstream
-	u.MaxConns = or(u.MaxConns, 512)
-	u.Wait = or(u.Wait, time.Second)
-	u.DialTimeout = or(u.DialTimeout, 5*time.Second)
-	u.AnswerTimeout = or(u.AnswerTimeout, 30*time.Second)
-	u.IdleTimeout = or(u.IdleTimeout, time.Minute)
-	u.KeepAlive = or(u.KeepAlive, 4*time.Second)
 	o.MaxBody = or(o.MaxBody, 10<<20)
 	o.HeadTimeout = or(o.HeadTimeout, 15*time.Second)
 	o.IdleTimeout = or(o.IdleTimeout, time.Minute)
@@ -138,6 +116,7 @@ func (o Options) withDefaults() Options {
 	o.Drain = or(o.Drain, drainTime)
 	o.Log = or(o.Log, slog.Default())
 	o.Metrics = or(o.Metrics, metrics.NewSet())
+	o.Upstream.Log = or(o.Upstream.Log, o.Log)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -161,25 +140,11 @@ func (o *Options) check() error {
 			problems = append(problems, fmt.Errorf("proxy: Options.%s is required", name))
 		}
 	}
-	if _, err := parseUpstream(o.Upstream.URL); err != nil {
+	if o.Upstream.URL != "" {
+		_, err := route.ParseUpstream(o.Upstream.URL)
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
-}
-
-// ErrUpstream is wrapped by errors about Upstream.URL.
-var ErrUpstream = errors.New("upstream must be http://host[:port] or https://host[:port], without path, query or user")
-
-func parseUpstream(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return nil, ErrUpstream // the parser's error quotes the text, which may hold a password
-	}
-	plain := u.User == nil && (u.Path == "" || u.Path == "/") && u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.Opaque == ""
-	if u.Scheme != "http" && u.Scheme != "https" || !guard.ValidHost([]byte(u.Host)) || !plain {
-		return nil, fmt.Errorf("%w: %q", ErrUpstream, u.Redacted())
-	}
-	return u, nil
 }
 
 // newID draws a UUIDv4 from the runtime's seeded generator: an id must be

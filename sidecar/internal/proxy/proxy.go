@@ -1,5 +1,5 @@
 // Package proxy is the sidecar's data path: a listener for agents, a judgement
-// on each request, and a fresh request to the one protected API. Nothing of the
+// on each request, and a fresh request to the protected API. Nothing of the
 // client's request is forwarded that was not judged, and nothing is judged
 // twice: the bytes that were accepted are the bytes that go out.
 package proxy
@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -21,13 +22,17 @@ import (
 // Proxy serves one listener. Make it with New.
 type Proxy struct {
 	Options
-	ctx      context.Context // of all work on requests; ends with Serve's drain
-	cancel   context.CancelFunc
-	gate     *gate
-	flood    *flood
-	meters   *meters
-	upstream *upstream
-	lives    lives
+	ctx     context.Context // of all work on requests; ends with Serve's drain
+	cancel  context.CancelFunc
+	gate    *gate
+	flood   *flood
+	meters  *meters
+	limits  *limits
+	lives   lives
+	traffic atomic.Pointer[traffic] // never nil
+
+	mu      sync.Mutex // of those who replace traffic
+	serving bool       // guarded by mu
 }
 
 // New checks the options. It starts nothing.
@@ -39,8 +44,12 @@ func New(o Options) (*Proxy, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Proxy{
 		Options: o, ctx: ctx, cancel: cancel,
-		gate: newGate(o.Judging, o.JudgingWait), flood: newFlood(&o), meters: newMeters(o.Metrics), upstream: newUpstream(ctx, o.Upstream),
+		gate: newGate(o.Judging, o.JudgingWait), flood: newFlood(&o), meters: newMeters(o.Metrics), limits: newLimits(o.Now),
 		lives: lives{open: map[*live]struct{}{}},
+	}
+	if err := p.Replace(o.Routes); err != nil {
+		cancel()
+		return nil, err
 	}
 	o.Metrics.NewGauge("sidecar_judging", func() float64 { return float64(len(p.gate.places)) })
 	return p, nil
@@ -62,6 +71,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	p.Metrics.NewGauge("sidecar_connections_refused", func() float64 { return float64(bounded.Refused()) })
 	p.Metrics.NewGauge("sidecar_streams_open", func() float64 { return float64(p.lives.count()) })
 
+	p.watchUpstreams()
 	stop := make(chan struct{})
 	var tasks sync.WaitGroup
 	tasks.Go(func() { p.roll(stop) })
@@ -75,7 +85,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	close(stop)
 	tasks.Wait()
 	p.cancel()
-	p.upstream.pool.CloseIdleConnections()
+	p.traffic.Load().upstreams.Retire(nil, true)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/decision"
 	"github.com/sentryagent/agentidp/shared/token"
+	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
 
 // ErrorHeader marks answers that the sidecar made itself; its value is the
@@ -27,8 +28,9 @@ type refusal struct {
 	reason     string
 	message    string
 	retryAfter time.Duration
-	allow      string // of 405
-	challenge  string // WWW-Authenticate, RFC 6750 section 3
+	allow      string    // of 405
+	challenge  string    // WWW-Authenticate, RFC 6750 section 3
+	rate       [2]string // RateLimit-Policy and RateLimit of 429
 }
 
 // Stops, as the counter of refusals names them.
@@ -40,6 +42,7 @@ const (
 	atToken        = "token"
 	atOrganization = "organization"
 	atRevocation   = "revocation"
+	atRate         = "rate"
 	atPolicy       = "policy"
 	atAudit        = "audit"
 	atBody         = "body"
@@ -58,26 +61,27 @@ const (
 )
 
 var (
-	pathAmbiguous   = &refusal{check: atRoute, status: 400, reason: "path_ambiguous", message: malformed}
-	noRoute         = &refusal{check: atRoute, status: 403, reason: "no_route", message: "no route for this request", challenge: realm + `, error="insufficient_scope"`}
-	overloaded      = &refusal{check: atGate, status: 503, reason: "overloaded", message: tryLater, retryAfter: time.Second}
-	tokenMissing    = &refusal{check: atCredential, status: 401, reason: "token_missing", message: tokenNeeded, challenge: realm}
-	tokenScheme     = &refusal{check: atCredential, status: 401, reason: "scheme_unsupported", message: tokenNeeded, challenge: realm}
-	tokenAmbiguous  = &refusal{check: atCredential, status: 400, reason: "credential_ambiguous", message: malformed, challenge: realm + `, error="invalid_request"`}
-	organizationOut = &refusal{check: atOrganization, status: 403, reason: "organization_not_allowed", message: notAllowed, challenge: realm + `, error="insufficient_scope"`}
-	revocationsOld  = &refusal{check: atRevocation, status: 503, reason: "revocations_stale", message: tryLater, retryAfter: 5 * time.Second}
-	auditFull       = &refusal{check: atAudit, status: 503, reason: "audit_unavailable", message: tryLater, retryAfter: 5 * time.Second}
-	bodyLarge       = &refusal{check: atBody, status: 413, reason: "body_too_large", message: bodyTooLarge}
-	bodyMalformed   = &refusal{check: atBody, status: 400, reason: "body_malformed", message: malformed}
-	bodyTimeout     = &refusal{check: atBody, status: 408, reason: "body_timeout", message: "the request body took too long to arrive"}
-	bodyIncomplete  = &refusal{check: atBody, status: 400, reason: "body_incomplete", message: malformed}
-	internalError   = &refusal{check: atServer, status: 500, reason: "internal", message: "internal error"}
-	upstreamDown    = &refusal{check: atUpstream, status: 502, reason: "upstream_unreachable", message: noAnswer}
-	upstreamClosed  = &refusal{check: atUpstream, status: 502, reason: "upstream_closed", message: noAnswer}
-	upstreamBad     = &refusal{check: atUpstream, status: 502, reason: "upstream_invalid", message: noAnswer}
-	upstreamSilent  = &refusal{check: atUpstream, status: 504, reason: "upstream_timeout", message: noAnswer}
-	upstreamBusy    = &refusal{check: atUpstream, status: 503, reason: "upstream_busy", message: tryLater, retryAfter: time.Second}
-	upstreamUpgrade = &refusal{check: atUpstream, status: 502, reason: "upstream_upgrade", message: noAnswer}
+	pathAmbiguous       = &refusal{check: atRoute, status: 400, reason: "path_ambiguous", message: malformed}
+	noRoute             = &refusal{check: atRoute, status: 403, reason: "no_route", message: "no route for this request", challenge: realm + `, error="insufficient_scope"`}
+	overloaded          = &refusal{check: atGate, status: 503, reason: "overloaded", message: tryLater, retryAfter: time.Second}
+	tokenMissing        = &refusal{check: atCredential, status: 401, reason: "token_missing", message: tokenNeeded, challenge: realm}
+	tokenScheme         = &refusal{check: atCredential, status: 401, reason: "scheme_unsupported", message: tokenNeeded, challenge: realm}
+	tokenAmbiguous      = &refusal{check: atCredential, status: 400, reason: "credential_ambiguous", message: malformed, challenge: realm + `, error="invalid_request"`}
+	organizationOut     = &refusal{check: atOrganization, status: 403, reason: "organization_not_allowed", message: notAllowed, challenge: realm + `, error="insufficient_scope"`}
+	revocationsOld      = &refusal{check: atRevocation, status: 503, reason: "revocations_stale", message: tryLater, retryAfter: 5 * time.Second}
+	auditFull           = &refusal{check: atAudit, status: 503, reason: "audit_unavailable", message: tryLater, retryAfter: 5 * time.Second}
+	bodyLarge           = &refusal{check: atBody, status: 413, reason: "body_too_large", message: bodyTooLarge}
+	bodyMalformed       = &refusal{check: atBody, status: 400, reason: "body_malformed", message: malformed}
+	bodyTimeout         = &refusal{check: atBody, status: 408, reason: "body_timeout", message: "the request body took too long to arrive"}
+	bodyIncomplete      = &refusal{check: atBody, status: 400, reason: "body_incomplete", message: malformed}
+	internalError       = &refusal{check: atServer, status: 500, reason: "internal", message: "internal error"}
+	upstreamDown        = &refusal{check: atUpstream, status: 502, reason: "upstream_unreachable", message: noAnswer}
+	upstreamClosed      = &refusal{check: atUpstream, status: 502, reason: "upstream_closed", message: noAnswer}
+	upstreamBad         = &refusal{check: atUpstream, status: 502, reason: "upstream_invalid", message: noAnswer}
+	upstreamSilent      = &refusal{check: atUpstream, status: 504, reason: "upstream_timeout", message: noAnswer}
+	upstreamBusy        = &refusal{check: atUpstream, status: 503, reason: "upstream_busy", message: tryLater, retryAfter: time.Second}
+	upstreamUnavailable = &refusal{check: atUpstream, status: 503, reason: "upstream_unavailable", message: tryLater, retryAfter: time.Second}
+	upstreamUpgrade     = &refusal{check: atUpstream, status: 502, reason: "upstream_upgrade", message: noAnswer}
 )
 
 func invalidToken(check, reason string) *refusal {
@@ -89,6 +93,21 @@ func insufficient(check, reason, capability string) *refusal {
 	return &refusal{check: check, status: 403, reason: reason, message: notAllowed,
 		challenge: realm + `, error="insufficient_scope", scope="` + capability + `"`}
 }
+
+// limited is a 429 with the fields of the IETF draft ratelimit-headers: the
+// limit, what is left of it, and seconds until it is whole.
+func limited(rate route.Rate, v verdict) *refusal {
+	return &refusal{
+		check: atRate, status: http.StatusTooManyRequests, reason: "rate_limited", message: "too many requests", retryAfter: v.wait,
+		rate: [2]string{
+			`"route";q=` + strconv.Itoa(rate.Requests) + ";w=" + seconds(rate.Per),
+			`"route";r=0;t=` + seconds(v.reset),
+		},
+	}
+}
+
+// seconds are rounded up.
+func seconds(d time.Duration) string { return strconv.Itoa(int((d + time.Second - 1) / time.Second)) }
 
 // refused turns a collaborator's error into an answer.
 func refused(check string, err error) *refusal {
@@ -152,7 +171,11 @@ func (r *refusal) render(response *fasthttp.Response, decisionID, requestID stri
 		h.Set("Allow", r.allow)
 	}
 	if r.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((r.retryAfter+time.Second-1)/time.Second)))
+		h.Set("Retry-After", seconds(r.retryAfter))
+	}
+	if r.rate[0] != "" {
+		h.Set("RateLimit-Policy", r.rate[0])
+		h.Set("RateLimit", r.rate[1])
 	}
 	body := make([]byte, 0, 256)
 	body = append(append(body, `{"code":"`...), r.code()...)

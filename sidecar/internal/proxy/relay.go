@@ -15,7 +15,7 @@ import (
 func (p *Proxy) forward(x *exchange) {
 	r := p.open(x)
 	if r == nil {
-		r = p.upstream.send(x)
+		r = p.send(x)
 	}
 	x.record.BytesIn = x.body.read
 	if r != nil {
@@ -37,7 +37,7 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 	copyFields(&response.Header, a)
 	response.Header.Set("X-Request-Id", x.record.RequestID)
 	a.certain = a.Certain(x.ctx.Method())
-	reader := a.reader
+	reader := a.Reader
 	_, _ = reader.Discard(a.size) // it was peeked whole
 	switch {
 	case a.Bodyless(x.ctx.Method()):
@@ -59,12 +59,12 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 		return
 	}
 	if cut := p.settle(x); cut != nil {
-		a.release(false)
+		a.Release(false)
 		x.ctx.SetConnectionClose()
 		p.refuse(x, cut)
 		return
 	}
-	a.release(a.reusable())
+	a.Release(a.reusable())
 	if x.finish(decision.Allowed, x.record.Reason, a.Status) != nil {
 		p.refuse(x, auditFull) // nothing was said yet, and nothing is said unrecorded
 	}
@@ -72,7 +72,7 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 
 // reusable reports whether the connection can take another request: the answer
 // ended for both sides, and nothing came after it.
-func (a *answered) reusable() bool { return a.certain && !a.Close && a.reader.Buffered() == 0 }
+func (a *answered) reusable() bool { return a.certain && !a.Close && a.Reader.Buffered() == 0 }
 
 // copyFields takes the upstream's end-to-end fields over.
 func copyFields(h *fasthttp.ResponseHeader, a *answered) {
@@ -104,7 +104,7 @@ func newAnswerStream(x *exchange, a *answered) *answerStream {
 	s := &answerStream{x: x, a: a, response: fasthttp.AcquireResponse()}
 	s.response.StreamBody = true
 	s.response.Header.SetContentLength(int(a.Length))
-	s.err = s.response.ReadBody(a.reader, 0) // reads nothing yet
+	s.err = s.response.ReadBody(a.Reader, 0) // reads nothing yet
 	s.from = s.response.BodyStream()
 	return s
 }
@@ -116,7 +116,7 @@ func (s *answerStream) Read(p []byte) (int, error) {
 	}
 	n, err := s.from.Read(p)
 	s.x.record.BytesOut += int64(n)
-	if errors.Is(err, io.EOF) && s.a.Length == guard.Chunked && s.a.conn.ended {
+	if errors.Is(err, io.EOF) && s.a.Length == guard.Chunked && s.a.Conn.Ended() {
 		err = io.ErrUnexpectedEOF // fasthttp takes the end of the connection for the last chunk
 	}
 	switch {
@@ -151,7 +151,7 @@ func (s *answerStream) WriteTo(w io.Writer) (written int64, err error) {
 		if err != nil {
 			return written, err
 		}
-		if fixed != nil && s.a.reader.Buffered() == 0 {
+		if fixed != nil && s.a.Reader.Buffered() == 0 {
 			if err := fixed.Flush(); err != nil {
 				return written, err
 			}
@@ -167,7 +167,7 @@ func (s *answerStream) CloseWithError(err error) error {
 	reuse := whole && cut == nil && s.a.reusable()
 	closing := s.response.CloseBodyStream()
 	fasthttp.ReleaseResponse(s.response)
-	s.a.release(reuse)
+	s.a.Release(reuse)
 	if !whole {
 		s.x.proxy.meters.broken.Inc()
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
+	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
 
 func b64(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
@@ -241,9 +242,14 @@ func TestOptionsAreChecked(t *testing.T) {
 	for _, name := range []string{"Routes", "Verifier", "Revocations", "Decider", "Recorder", "Organizations", "upstream must be"} {
 		require.ErrorContains(t, err, name)
 	}
-	for _, url := range []string{"", "http://", "http://u:p@h", "http://h/path", "http://h?q", "http://h#f", "h:80", "http://u:p@h h", "://"} {
+	for _, url := range []string{"http://", "http://u:p@h", "http://h/path", "http://h?q", "http://h#f", "h:80", "http://u:p@h h", "://"} {
 		_, err := proxy.New(proxy.Options{Upstream: proxy.Upstream{URL: url}})
-		require.ErrorIs(t, err, proxy.ErrUpstream, url)
+		require.ErrorIs(t, err, route.ErrUpstream, url)
 		require.NotContains(t, err.Error(), "u:p@")
 	}
+	table, err := route.Load([]byte(routes))
+	require.NoError(t, err)
+	whole := proxy.Options{Routes: table, Verifier: verifier{}, Revocations: &revocations{}, Decider: &decider{}, Recorder: &recorder{}, Organizations: func(string) bool { return true }}
+	_, err = proxy.New(whole)
+	require.ErrorIs(t, err, route.ErrUpstream, "a route needs the default one")
 }

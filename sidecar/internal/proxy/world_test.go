@@ -351,6 +351,14 @@ func newWorld(t *testing.T, upstreamURL string, change ...func(*proxy.Options)) 
 	return w
 }
 
+// replace puts another route file into force.
+func (w *world) replace(file string) {
+	w.t.Helper()
+	table, err := route.Load([]byte(file))
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.proxy.Replace(table))
+}
+
 // dial opens a raw connection with a deadline of 10 s.
 func (w *world) dial() net.Conn {
 	w.t.Helper()

@@ -84,40 +84,68 @@ var fuzzPatterns = []string{
 	"/a:b", "/a:b/c", "/{p}/{q}/c", "/b/{x}/", "/a.b", "/c/d", "/c/d/**",
 }
 
-// FuzzMatch draws a table and a path. The trie agrees with the naive matcher,
-// or refuses as ambiguous; and whatever it lets through, no lenient reading of
-// the path lands on another route.
+// fuzzHosts are what the tables of FuzzMatch split their patterns among.
+var fuzzHosts = []string{"", "a", "a:8443"}
+
+// hostsOf are the hosts whose routes a request may use, in order, in the plainest way.
+func hostsOf(host string) []string {
+	host = strings.ToLower(host)
+	name, port, _ := strings.Cut(host, ":")
+	name, port = strings.TrimSuffix(name, "."), strings.TrimLeft(port, "0")
+	return []string{name + ":" + port, name, ""}
+}
+
+// landing is the pattern, behind its host, that the naive matcher takes.
+func landing(patterns map[string][]string, host, path string) string {
+	for _, host := range hostsOf(host) {
+		if pattern := reference(patterns[host], path); pattern != "" {
+			return host + pattern
+		}
+	}
+	return ""
+}
+
+// FuzzMatch draws a table, whose patterns two numbers split among three hosts,
+// and a request. The trie agrees with the naive matcher, or refuses as
+// ambiguous; and whatever it lets through, no lenient reading of the path lands
+// on another route of the same host.
 func FuzzMatch(f *testing.F) {
 	for _, path := range []string{"/", "/a", "/a/b/c", "/A/b", "/a%3Ab/c", "/a/", "/a%20", "/a/b%3Fx", "/x/y/z", "/a%23", "/a./b"} {
-		f.Add(uint32(0xffffffff), path)
-		f.Add(uint32(0x5a5a5), path)
+		f.Add(uint32(0xffffffff), uint32(0), "a", path)
+		f.Add(uint32(0x5a5a5), uint32(0x3c3c3), "A.:08443", path)
+		f.Add(uint32(0xffffffff), uint32(0x5a5a5), "b:8443", path)
 	}
-	f.Fuzz(func(t *testing.T, pick uint32, path string) {
+	f.Fuzz(func(t *testing.T, pick, split uint32, host, path string) {
 		var file strings.Builder
-		var patterns []string
+		patterns := map[string][]string{}
 		for i, pattern := range fuzzPatterns {
 			if pick&(1<<i) != 0 {
-				patterns = append(patterns, pattern)
-				file.WriteString("\n- {path: '" + pattern + "', capability: a:b}")
+				of := fuzzHosts[(split>>i&1)+(split>>((i+7)%32)&1)]
+				patterns[of] = append(patterns[of], pattern)
+				file.WriteString("\n- {path: '" + pattern + "', capability: a:b")
+				if of != "" {
+					file.WriteString(", host: '" + of + "'")
+				}
+				file.WriteString("}")
 			}
 		}
-		if patterns == nil {
+		if len(patterns) == 0 {
 			return
 		}
 		var head guard.Head
 		if guard.DefaultLimits.Check(guard.Request{
-			Method: []byte("GET"), Target: []byte(path), Protocol: []byte("HTTP/1.1"), Fields: []byte("Host: a\r\n\r\n"),
-		}, &head) != nil {
+			Method: []byte("GET"), Target: []byte(path), Protocol: []byte("HTTP/1.1"), Fields: []byte("Host: " + host + "\r\n\r\n"),
+		}, &head) != nil || strings.HasPrefix(host, "[") {
 			return
 		}
 		table, err := route.Load([]byte("routes:" + file.String()))
 		require.NoError(t, err)
-		accepted := string(head.Path)
-		m := table.Match([]byte("GET"), head.Path)
+		accepted, host := string(head.Path), string(head.Host)
+		m := table.Match([]byte("GET"), head.Host, head.Path)
 		if m.Outcome == route.Ambiguous {
 			return
 		}
-		require.Equal(t, reference(patterns, accepted), m.ID, "%q in %v", accepted, patterns)
+		require.Equal(t, landing(patterns, host, accepted), m.ID, "%q at %q in %v", accepted, host, patterns)
 		if m.Outcome != route.Found || strings.HasSuffix(m.ID, "/") {
 			return // a pattern with a last slash says that the slash matters
 		}
@@ -125,9 +153,9 @@ func FuzzMatch(f *testing.F) {
 			if reading == "" {
 				reading = "/"
 			}
-			landed := reference(patterns, reading)
+			landed := landing(patterns, host, reading)
 			if landed != "" && landed != m.ID && strings.ContainsAny(m.ID, "{*") {
-				require.Equal(t, m.ID, landed, "%q read as %q in %v", accepted, reading, patterns)
+				require.Equal(t, m.ID, landed, "%q read as %q at %q in %v", accepted, reading, host, patterns)
 			}
 		}
 	})
@@ -136,6 +164,7 @@ func FuzzMatch(f *testing.F) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(notes))
 	f.Add([]byte("routes: [{path: &a /x, capability: *a}]"))
+	f.Add([]byte(everything))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		table, err := route.Load(file)
 		if err != nil {
@@ -144,9 +173,10 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, r := range table.Routes() {
 			require.NotEmpty(t, r.Capability)
-			require.Equal(t, byte('/'), r.ID[0])
-			if !strings.ContainsAny(r.ID, "{*") {
-				require.Equal(t, r, table.Match([]byte(r.Methods[0]), []byte(r.ID)).Route)
+			require.Equal(t, r.Host+r.Path, r.ID)
+			require.Equal(t, byte('/'), r.Path[0])
+			if !strings.ContainsAny(r.Path, "{*") {
+				require.Equal(t, r, table.Match([]byte(r.Methods[0]), []byte(r.Host), []byte(r.Path)).Route)
 			}
 		}
 	})

@@ -41,14 +41,15 @@ func Load(file []byte) (*Table, error) {
 	if len(l.problems) > 0 {
 		return nil, l.problems
 	}
-	return newTable(l.shapes, l.routes), nil
+	return newTable(l.shapes, l.routes, l.upstreams), nil
 }
 
 type loader struct {
-	problems Problems
-	routes   []*Route
-	shapes   []*shape
-	byShape  map[string]*shape // by pattern with nameless parameters
+	problems  Problems
+	upstreams []Upstream
+	routes    []*Route
+	shapes    []*shape
+	byShape   map[string]*shape // by host and pattern with nameless parameters
 }
 
 func (l *loader) fail(key, format string, args ...any) {
@@ -73,7 +74,8 @@ func (l *loader) file(file []byte) {
 		l.fail("file", "must hold one YAML document")
 		return
 	}
-	members := l.mapping("file", document.Content[0], []string{"routes"})
+	members := l.mapping("file", document.Content[0], []string{"routes", "upstreams"})
+	l.addresses(members["upstreams"])
 	entries, listed := members["routes"]
 	if !listed {
 		l.fail("routes", "is missing")
@@ -125,17 +127,25 @@ func (l *loader) mapping(key string, n *yaml.Node, known []string) map[string]*y
 
 func (l *loader) entry(key string, n *yaml.Node) {
 	before := len(l.problems)
-	members := l.mapping(key, n, []string{"methods", "path", "capability", "forwardToken", "onStale", "mode"})
+	members := l.mapping(key, n, []string{"methods", "path", "capability", "forwardToken", "onStale", "mode", "host", "upstream", "timeout", "rateLimit"})
 	if members == nil {
 		return
 	}
 	r := &Route{
-		ID:           l.pattern(key+".path", members["path"]),
+		Host:         l.host(key+".host", members["host"]),
+		Path:         l.pattern(key+".path", members["path"]),
 		Methods:      l.methods(key+".methods", members["methods"]),
 		Capability:   l.capability(key+".capability", members["capability"]),
 		ForwardToken: l.boolean(key+".forwardToken", members["forwardToken"]),
 		LastGood:     l.only(key+".onStale", members["onStale"], "last_good"),
 		Shadow:       l.only(key+".mode", members["mode"], "shadow"),
+		Upstream:     l.named(key+".upstream", members["upstream"]),
+		Timeout:      l.duration(key+".timeout", members["timeout"], minTimeout, maxTimeout, 0),
+		Rate:         l.rate(key+".rateLimit", members["rateLimit"]),
+	}
+	r.ID = r.Host + r.Path
+	if len(r.ID) > maxPattern {
+		l.fail(key+".path", "must be at most %d bytes, with the host", maxPattern)
 	}
 	if len(l.problems) == before {
 		l.add(key, r)
@@ -145,15 +155,15 @@ func (l *loader) entry(key string, n *yaml.Node) {
 // add files r under its shape. Two patterns of one shape must be the same
 // text, and their methods must not meet.
 func (l *loader) add(key string, r *Route) {
-	nameless := parameterName.ReplaceAllString(r.ID, "{}")
+	nameless := r.Host + parameterName.ReplaceAllString(r.Path, "{}")
 	s := l.byShape[nameless]
 	if s == nil {
-		s = &shape{pattern: r.ID, wild: strings.ContainsAny(r.ID, "{*")}
+		s = &shape{id: r.ID, host: r.Host, pattern: r.Path, wild: strings.ContainsAny(r.Path, "{*")}
 		l.byShape[nameless] = s
 		l.shapes = append(l.shapes, s)
 	}
-	if s.pattern != r.ID {
-		l.fail(key+".path", "%s and %s have the same shape: write them alike", r.ID, s.pattern)
+	if s.pattern != r.Path {
+		l.fail(key+".path", "%s and %s have the same shape: write them alike", r.ID, s.id)
 		return
 	}
 	for _, other := range s.routes {
@@ -165,6 +175,18 @@ func (l *loader) add(key string, r *Route) {
 	}
 	s.routes = append(s.routes, r)
 	l.routes = append(l.routes, r)
+}
+
+// named reads the name of an upstream that the file defines.
+func (l *loader) named(key string, n *yaml.Node) string {
+	if n == nil {
+		return ""
+	}
+	name := l.text(key, n)
+	if n.Tag == "!!str" && !l.known(name) {
+		l.fail(key, "must be a name under upstreams")
+	}
+	return name
 }
 
 func (l *loader) text(key string, n *yaml.Node) string {

@@ -9,17 +9,17 @@ import (
 
 // ambiguous reports whether a server that decodes escapes, ignores case or a
 // last slash, trims dots and spaces, or cuts at a decoded "?" or "#" would take
-// a route other than s for the path. Only a pattern with a wildcard can swallow
-// the near miss of another.
-func (t *Table) ambiguous(s *shape, path []byte) bool {
+// a route other than s for the path, among those of the request's host. Only a
+// pattern with a wildcard can swallow the near miss of another.
+func (l *levels) ambiguous(s *shape, path []byte) bool {
 	var buffer [512]byte
 	loose := foldPath(buffer[:0], path)
-	if !slices.Contains(t.loose.search(loose[1:], false), s) {
+	if !slices.Contains(l.findLoose(loose), s) {
 		return true
 	}
 	if cut := bytes.IndexAny(loose, "?#"); cut >= 0 {
 		var second [512]byte
-		return !slices.Contains(t.loose.search(foldPath(second[:0], loose[:cut])[1:], false), s)
+		return !slices.Contains(l.findLoose(foldPath(second[:0], loose[:cut])), s)
 	}
 	return false
 }

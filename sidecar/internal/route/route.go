@@ -1,12 +1,12 @@
 // Package route says what a request needs. A table is loaded once, is
-// immutable, and is asked with the very bytes of the path that the guard
-// accepted and the proxy will forward.
+// immutable, and is asked with the very bytes of host and path that the guard
+// accepted; the path is what the proxy will forward.
 package route
 
 import (
-	"bytes"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Public is the capability of a route that lets anyone through.
@@ -14,12 +14,23 @@ const Public = "public"
 
 // Route is one entry of the file.
 type Route struct {
-	ID           string   // the path pattern
-	Methods      []string // sorted, upper case; HEAD is implied by GET
-	Capability   string   // "resource:action", or Public
-	ForwardToken bool     // the upstream gets the Authorization field
-	LastGood     bool     // onStale: last_good, serve on when revocations are stale
-	Shadow       bool     // mode: shadow, what the policy denies is recorded and let pass
+	ID           string        // the host, if any, and the path pattern
+	Host         string        // lower case, perhaps with a port; "" is any
+	Path         string        // the pattern
+	Methods      []string      // sorted, upper case; HEAD is implied by GET
+	Capability   string        // "resource:action", or Public
+	ForwardToken bool          // the upstream gets the Authorization field
+	LastGood     bool          // onStale: last_good, serve on when revocations are stale
+	Shadow       bool          // mode: shadow, what the policy denies is recorded and let pass
+	Upstream     string        // name of one of the table's; "" is the default one
+	Timeout      time.Duration // until the answer's head; 0: the upstream's
+	Rate         Rate          // of each agent on this route
+}
+
+// Rate is a bucket of Requests that fills again in Per. The zero value limits nothing.
+type Rate struct {
+	Requests int
+	Per      time.Duration
 }
 
 // Public reports whether the route asks for no token.
@@ -40,13 +51,15 @@ const (
 type Match struct {
 	Outcome Outcome
 	Route   *Route // of Found
-	ID      string // pattern that fits, also of NoMethod and Ambiguous
+	ID      string // of the routes that fit, also of NoMethod and Ambiguous
 	Allow   string // methods of the path, for the Allow field
 	Open    bool   // every route of the path is public
 }
 
-// shape is a path pattern with its routes, whose methods are disjoint.
+// shape is a path pattern of one host with its routes, whose methods are disjoint.
 type shape struct {
+	id      string
+	host    string
 	pattern string
 	routes  []*Route
 	allow   string
@@ -56,24 +69,42 @@ type shape struct {
 
 // Table is safe for concurrent use.
 type Table struct {
-	routes []*Route
-	exact  *node
-	loose  *node // the same patterns, folded
+	routes    []*Route
+	upstreams []Upstream
+	hosts     map[string]*level // by host, "" for routes without one
+}
+
+// level is the patterns of one host.
+type level struct {
+	exact node
+	loose node // the same patterns, folded
 }
 
 // Routes lists the entries in file order. They must not be changed.
 func (t *Table) Routes() []*Route { return t.routes }
 
-// Match chooses the path first, then the method. Most specific wins, segment by
-// segment from the left: literal, {name}, /**. It allocates nothing for paths
-// up to 512 bytes.
-func (t *Table) Match(method, path []byte) Match {
-	s := t.exact.find(path)
+// Upstreams lists those that the file defines, by name. They must not be changed.
+func (t *Table) Upstreams() []Upstream { return t.upstreams }
+
+// NeedsDefault reports whether a route names no upstream.
+func (t *Table) NeedsDefault() bool {
+	return slices.ContainsFunc(t.routes, func(r *Route) bool { return r.Upstream == "" })
+}
+
+// Match chooses the host first, then the path, then the method. The host is the
+// request's, with or without a port: routes of its name and port are asked
+// first, then those of its name, then those without a host, and the first that
+// have the path decide, also when they lack the method. Of paths the most
+// specific wins, segment by segment from the left: literal, {name}, /**. It
+// allocates nothing for paths up to 512 bytes.
+func (t *Table) Match(method, host, path []byte) Match {
+	levels := t.levels(host)
+	s := levels.find(path)
 	if s == nil {
 		return Match{}
 	}
-	m := Match{ID: s.pattern, Allow: s.allow, Open: s.open}
-	if s.wild && t.ambiguous(s, path) {
+	m := Match{ID: s.id, Allow: s.allow, Open: s.open}
+	if s.wild && levels.ambiguous(s, path) {
 		m.Outcome = Ambiguous
 		return m
 	}
@@ -115,83 +146,21 @@ func (s *shape) seal() {
 	s.allow = strings.Join(slices.Compact(methods), ", ")
 }
 
-// node is one segment of a trie. Each is visited at most once in a search.
-type node struct {
-	literals map[string]*node
-	param    *node
-	ends     []*shape // patterns that end here; one in the exact trie
-	rests    []*shape // patterns that go on with /**
-}
-
-func (n *node) find(path []byte) *shape {
-	if found := n.search(path[1:], false); len(found) > 0 {
-		return found[0]
-	}
-	return nil
-}
-
-// search walks on with rest, the path behind a slash; done says that the
-// segment before was the last.
-func (n *node) search(rest []byte, done bool) []*shape {
-	if done {
-		if len(n.ends) > 0 {
-			return n.ends
-		}
-		return n.rests
-	}
-	segment, behind, more := bytes.Cut(rest, []byte{'/'})
-	if next := n.literals[string(segment)]; next != nil {
-		if found := next.search(behind, !more); len(found) > 0 {
-			return found
-		}
-	}
-	if n.param != nil && len(segment) > 0 {
-		if found := n.param.search(behind, !more); len(found) > 0 {
-			return found
-		}
-	}
-	return n.rests
-}
-
-// insert adds a shape under its pattern; fold is applied to literals.
-func (n *node) insert(pattern string, s *shape, fold func(string) string) {
-	for segment := range strings.SplitSeq(pattern[1:], "/") {
-		if segment == "**" {
-			n.rests = append(n.rests, s)
-			return
-		}
-		n = n.child(segment, fold)
-	}
-	n.ends = append(n.ends, s)
-}
-
-func (n *node) child(segment string, fold func(string) string) *node {
-	if strings.HasPrefix(segment, "{") {
-		if n.param == nil {
-			n.param = &node{}
-		}
-		return n.param
-	}
-	if n.literals == nil {
-		n.literals = map[string]*node{}
-	}
-	literal := fold(segment)
-	if n.literals[literal] == nil {
-		n.literals[literal] = &node{}
-	}
-	return n.literals[literal]
-}
-
-func newTable(shapes []*shape, routes []*Route) *Table {
-	t := &Table{routes: routes, exact: &node{}, loose: &node{}}
+func newTable(shapes []*shape, routes []*Route, upstreams []Upstream) *Table {
+	t := &Table{routes: routes, upstreams: upstreams, hosts: map[string]*level{}}
 	for _, s := range shapes {
 		s.seal()
-		t.exact.insert(s.pattern, s, func(literal string) string { return literal })
+		l := t.hosts[s.host]
+		if l == nil {
+			l = &level{}
+			t.hosts[s.host] = l
+		}
+		l.exact.insert(s.pattern, s, func(literal string) string { return literal })
 		loose := s.pattern
 		if loose != "/" {
 			loose = strings.TrimSuffix(loose, "/")
 		}
-		t.loose.insert(loose, s, func(literal string) string { return string(foldSegment(nil, []byte(literal))) })
+		l.loose.insert(loose, s, func(literal string) string { return string(foldSegment(nil, []byte(literal))) })
 	}
 	return t
 }

@@ -39,7 +39,7 @@ func TestMatch(t *testing.T) {
 	require.Len(t, table.Routes(), 13)
 	found := func(method, path, id, capability string) *route.Route {
 		t.Helper()
-		m := table.Match([]byte(method), []byte(path))
+		m := table.Match([]byte(method), nil, []byte(path))
 		require.Equal(t, route.Found, m.Outcome, path)
 		require.Equal(t, id, m.Route.ID)
 		require.Equal(t, id, m.ID)
@@ -48,7 +48,7 @@ func TestMatch(t *testing.T) {
 	}
 	outcome := func(method, path string, want route.Outcome) route.Match {
 		t.Helper()
-		m := table.Match([]byte(method), []byte(path))
+		m := table.Match([]byte(method), nil, []byte(path))
 		require.Equal(t, want, m.Outcome, path)
 		require.Nil(t, m.Route)
 		return m
@@ -103,7 +103,7 @@ routes:
 `)
 	outcome := func(path string, want route.Outcome) {
 		t.Helper()
-		require.Equal(t, want, table.Match([]byte("GET"), []byte(path)).Outcome, path)
+		require.Equal(t, want, table.Match([]byte("GET"), nil, []byte(path)).Outcome, path)
 	}
 	for _, path := range []string{"/", "/x", "/x/y/", "/admin/x", "/Upper", "/s/a", "/s/what%3F"} {
 		outcome(path, route.Found)
@@ -117,10 +117,10 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 	table := load(t, notes)
 	for _, path := range []string{"/notes", "/notes/some%20id", "/notes/UPPER/x%3Fy", "/nothing"} {
 		method, target := []byte("GET"), []byte(path)
-		require.Zero(t, testing.AllocsPerRun(100, func() { table.Match(method, target) }), path)
+		require.Zero(t, testing.AllocsPerRun(100, func() { table.Match(method, nil, target) }), path)
 	}
 	long := []byte("/notes/" + strings.Repeat("x", 4000))
-	require.Equal(t, route.Found, table.Match([]byte("GET"), long).Outcome)
+	require.Equal(t, route.Found, table.Match([]byte("GET"), nil, long).Outcome)
 }
 
 func TestLoadListsEveryProblemAtOnce(t *testing.T) {
@@ -191,13 +191,13 @@ func TestOnStaleIsOneWord(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		require.True(t, table.Match([]byte("GET"), []byte("/a")).Route.LastGood)
+		require.True(t, table.Match([]byte("GET"), nil, []byte("/a")).Route.LastGood)
 	}
 }
 
 func TestAliasesAreFollowed(t *testing.T) {
 	table := load(t, "routes:\n- &a {path: /a, methods: &m [GET], capability: a:b}\n- {path: /b, methods: *m, capability: a:b}\n")
-	require.Equal(t, route.Found, table.Match([]byte("GET"), []byte("/b")).Outcome)
+	require.Equal(t, route.Found, table.Match([]byte("GET"), nil, []byte("/b")).Outcome)
 }
 
 func BenchmarkMatch(b *testing.B) {
@@ -210,7 +210,7 @@ func BenchmarkMatch(b *testing.B) {
 	method, path := []byte("GET"), []byte("/svc150/0123-4567/items/abc")
 	b.ReportAllocs()
 	for b.Loop() {
-		if table.Match(method, path).Route == nil {
+		if table.Match(method, nil, path).Route == nil {
 			b.Fatal("no route")
 		}
 	}

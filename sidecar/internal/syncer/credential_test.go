@@ -20,7 +20,7 @@ import (
 // newOwn makes a credential of the peer that nobody uses but the test.
 func newOwn(t *testing.T, p *peer, change ...func(*Options)) *credential {
 	t.Helper()
-	s, err := New(p.options(t, change...))
+	s, err := New(t.Context(), p.options(t, change...))
 	require.NoError(t, err)
 	t.Cleanup(func() { s.keys.close(); s.client.close() })
 	return s.credential
@@ -204,10 +204,10 @@ func TestOptionsOfNew(t *testing.T) {
 		{}, {Issuer: "https://i"}, {Issuer: "https://i", DataDir: t.TempDir()}, {Issuer: "ftp://i", DataDir: t.TempDir(), Local: true},
 		{Issuer: "https://i", DataDir: t.TempDir(), Local: true, JWKSURL: "nonsense"}, {Issuer: "https://i", DataDir: os.DevNull + "/x", Local: true},
 	} {
-		_, err := New(o)
+		_, err := New(t.Context(), o)
 		require.Error(t, err)
 	}
-	s, err := New(Options{Issuer: "https://i", DataDir: t.TempDir(), Local: true})
+	s, err := New(t.Context(), Options{Issuer: "https://i", DataDir: t.TempDir(), Local: true})
 	require.NoError(t, err)
 	require.False(t, s.Revocations().Stale(), "there is no feed that could be silent")
 	require.True(t, s.Status().KeysStale)

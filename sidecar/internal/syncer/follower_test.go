@@ -55,7 +55,7 @@ func TestFeedFollows(t *testing.T) {
 	p.CloseClientConnections()
 	p.Close()
 	o := p.options(t, func(o *Options) { o.DataDir = s.opts.DataDir; o.Spool = s.opts.Spool })
-	again, err := New(o)
+	again, err := New(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(again.keys.close)
 	require.Equal(t, "key_revoked", dead(again.Revocations(), other), "kept over a restart without the IdP")
@@ -67,7 +67,7 @@ func TestFeedFollows(t *testing.T) {
 // follow makes a follower that only the test polls.
 func follow(t *testing.T, p *peer, change ...func(*Options)) *follower {
 	t.Helper()
-	s, err := New(p.options(t, change...))
+	s, err := New(t.Context(), p.options(t, change...))
 	require.NoError(t, err)
 	t.Cleanup(func() { s.keys.close(); s.client.close(); require.NoError(t, s.feed.journal.close()) })
 	<-s.keys.join().done

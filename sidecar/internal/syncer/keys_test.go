@@ -29,7 +29,7 @@ func local(o *Options) { o.Local = true }
 // knownKeys makes a syncer that has fetched the peer's keys once, and does nothing by itself.
 func knownKeys(t *testing.T, p *peer, change ...func(*Options)) *Keys {
 	t.Helper()
-	s, err := New(p.options(t, append([]func(*Options){local}, change...)...))
+	s, err := New(t.Context(), p.options(t, append([]func(*Options){local}, change...)...))
 	require.NoError(t, err)
 	t.Cleanup(func() { s.keys.close(); s.client.close() })
 	<-s.keys.join().done
@@ -277,7 +277,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	p.CloseClientConnections()
 	p.Close()
 	fresh := func(change ...func(*Options)) *Keys {
-		s, err := New(p.options(t, append([]func(*Options){local, here}, change...)...))
+		s, err := New(t.Context(), p.options(t, append([]func(*Options){local, here}, change...)...))
 		require.NoError(t, err)
 		t.Cleanup(s.keys.close)
 		return s.Keys()
@@ -300,7 +300,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	}
 	require.NoError(t, os.Remove(filepath.Join(dir, keysName)))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, keysName), 0o700))
-	_, err = New(p.options(t, local, here))
+	_, err = New(t.Context(), p.options(t, local, here))
 	require.Error(t, err, "a file that cannot be read is an error, not an empty one")
 }
 

@@ -18,7 +18,7 @@ import (
 // shipping makes a shipper that only the test drives.
 func shipping(t *testing.T, p *peer, change ...func(*Options)) *shipper {
 	t.Helper()
-	s, err := New(p.options(t, change...))
+	s, err := New(t.Context(), p.options(t, change...))
 	require.NoError(t, err)
 	t.Cleanup(func() { s.keys.close(); s.client.close() })
 	return s.shipper

@@ -20,6 +20,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/sentryagent/agentidp/shared/feed"
+	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/sidecar/internal/spool"
 )
 
@@ -48,6 +49,9 @@ type Options struct {
 
 	Version        string        // of the sidecar, for the IdP
 	PolicyRevision func() string // the one in force, for the IdP
+	// TakePolicy puts the policy of a verified bundle into force; its error keeps
+	// the one before. nil: the policy does not come from the IdP.
+	TakePolicy func(ctx context.Context, bundle *policy.OpenedBundle) error
 
 	KeysTTL            time.Duration // between refreshes of the key set
 	KeysCooldown       time.Duration // between fetches, whatever asks for them
@@ -119,10 +123,12 @@ type Syncer struct {
 	revocations *Revocations
 	feed        *follower // nil when Local
 	shipper     *shipper  // nil when Local
+	bundle      *bundler  // nil unless TakePolicy
 }
 
-// New reads what is on disk. It talks to nobody.
-func New(opts Options) (*Syncer, error) {
+// New reads what is on disk, and puts a policy that it finds there into force.
+// It talks to nobody.
+func New(ctx context.Context, opts Options) (*Syncer, error) {
 	opts, err := opts.complete()
 	if err != nil {
 		return nil, err
@@ -148,6 +154,12 @@ func New(opts Options) (*Syncer, error) {
 		return nil, err
 	}
 	s.shipper = newShipper(caller, opts)
+	if opts.TakePolicy != nil {
+		s.bundle = newBundler(caller, s.keys, s.revocations, opts)
+		if err := s.bundle.load(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -158,6 +170,9 @@ func (s *Syncer) Run(ctx context.Context) {
 	if s.feed != nil {
 		work.Go(func() { s.feed.run(ctx) })
 		work.Go(func() { s.shipper.run(ctx) })
+	}
+	if s.bundle != nil {
+		work.Go(func() { s.bundle.run(ctx) })
 	}
 	work.Wait()
 	s.keys.close()
@@ -201,6 +216,8 @@ type Status struct {
 
 	DecisionLag     time.Duration // age of the oldest decision not shipped; 0: none
 	DecisionsFailed string
+
+	PolicyFailed string // why the last bundle did not come into force; "" when none failed
 }
 
 // Ready reports whether the sidecar can decide: keys and revocations are
@@ -217,6 +234,9 @@ func (s *Syncer) Status() Status {
 	if s.feed != nil {
 		st.RevocationsFailed = s.feed.trouble.text()
 		s.shipper.report(&st)
+	}
+	if s.bundle != nil {
+		st.PolicyFailed = s.bundle.trouble.text()
 	}
 	return st
 }

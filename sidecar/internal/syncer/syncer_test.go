@@ -31,7 +31,7 @@ func run(t *testing.T, opts Options) (s *Syncer, stop func()) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s, err := New(opts)
+	s, err := New(t.Context(), opts)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

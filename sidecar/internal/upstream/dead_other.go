@@ -1,6 +1,6 @@
 //go:build !unix
 
-package proxy
+package upstream
 
 // pending cannot be told here; a request on a dead connection is answered 502.
-func (c *upstreamConn) pending() bool { return false }
+func (c *Conn) pending() bool { return false }

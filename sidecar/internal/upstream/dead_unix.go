@@ -1,6 +1,6 @@
 //go:build unix
 
-package proxy
+package upstream
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 
 // pending asks the kernel whether there is anything to read from an idle
 // connection: bytes, its end, an error. It reads nothing.
-func (c *upstreamConn) pending() bool {
+func (c *Conn) pending() bool {
 	alive := false
 	err := c.raw.Control(func(fd uintptr) {
 		var b [1]byte

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/sentryagent/agentidp/sidecar/internal/guard"
+	"github.com/sentryagent/agentidp/sidecar/internal/upstream"
+)
+
+const interimLimit = 16 // 1xx answers before the real one
+
+// answered is an upstream's answer whose head was read. The head is a view
+// into the reader's buffer until the next read.
+type answered struct {
+	guard.Answer
+	upstream.Line
+	size    int  // bytes of the head
+	certain bool // where it ends
+}
+
+// send writes the request and reads the head of the answer into x. A failed
+// attempt is repeated once, if not one byte of it went out, at another server
+// if there is one. One that was too slow to connect is not tried twice.
+func (p *Proxy) send(x *exchange) *refusal {
+	var tried *upstream.Server
+	for attempt := 0; ; attempt++ {
+		l, err := x.upstream.Acquire(tried)
+		if err != nil {
+			tried = l.Server
+			again := tried != nil && !errors.Is(err, upstream.ErrBusy) && (!timedOut(err) || x.upstream.Alternative(tried))
+			if attempt == 0 && again {
+				continue
+			}
+			return unreachable(err)
+		}
+		tried, x.server = l.Server, l.URL()
+		x.answer = answered{Line: l}
+		if err = write(x); err == nil {
+			err = readHead(x)
+		}
+		if err == nil {
+			return nil
+		}
+		fresh := l.Conn.Sent() == 0 && !x.body.touched
+		l.Release(false)
+		if attempt > 0 || !fresh {
+			return failed(&x.body, err)
+		}
+	}
+}
+
+func unreachable(err error) *refusal {
+	var down *upstream.Unavailable
+	switch {
+	case errors.As(err, &down):
+		r := *upstreamUnavailable
+		r.retryAfter = max(down.RetryAfter, time.Second)
+		return &r
+	case errors.Is(err, upstream.ErrBusy):
+		return upstreamBusy
+	case timedOut(err):
+		return upstreamSilent
+	}
+	return upstreamDown
+}
+
+// failed says whose fault it is that no answer came.
+func failed(body *bodySource, err error) *refusal {
+	if body.err != nil {
+		return body.refusal()
+	}
+	switch {
+	case errors.Is(err, guard.ErrAnswer):
+		return upstreamBad
+	case errors.Is(err, errUpgrade):
+		return upstreamUpgrade
+	case timedOut(err):
+		return upstreamSilent
+	}
+	return upstreamClosed
+}
+
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// write sends head and body in as few writes as they need.
+func write(x *exchange) error {
+	w := x.answer.Writer()
+	defer x.answer.ReturnWriter(w)
+	if _, err := w.Write(x.appendHead(w.AvailableBuffer(), x.answer.Authority())); err != nil {
+		return err
+	}
+	if x.body.long {
+		x.proxy.live(x)
+	}
+	if err := x.body.copyTo(w); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+var errUpgrade = errors.New("the upstream switched protocols unasked")
+
+// readHead reads interim answers away and the head of the final one. An
+// exchange that has to wait for it is judged again meanwhile.
+func readHead(x *exchange) error {
+	a, limit := &x.answer, or(x.match.Route.Timeout, x.upstream.Timeout())
+	if err := a.Conn.Await(min(limit, liveAfter)); err != nil {
+		return err
+	}
+	for range interimLimit {
+		head, err := peekHead(a.Reader)
+		if timedOut(err) && x.live == nil && limit > liveAfter {
+			if err := a.Conn.Await(limit - liveAfter); err != nil {
+				return err
+			}
+			x.proxy.live(x)
+			head, err = peekHead(a.Reader)
+		}
+		if err != nil {
+			return err
+		}
+		if err := guard.ReadAnswer(head, &a.Answer); err != nil {
+			return err
+		}
+		if a.Status == 101 {
+			return errUpgrade
+		}
+		a.size = len(head)
+		if a.Status >= 200 {
+			a.Conn.Answered()
+			return nil
+		}
+		if _, err := a.Reader.Discard(a.size); err != nil {
+			return err
+		}
+	}
+	return guard.ErrAnswer
+}
+
+var headEnd = []byte("\r\n\r\n")
+
+// peekHead is the next head, still in the buffer.
+func peekHead(r *bufio.Reader) ([]byte, error) {
+	for seen := 0; ; {
+		buffered, err := r.Peek(r.Buffered())
+		if err != nil {
+			return nil, err
+		}
+		if end := bytes.Index(buffered[max(0, seen-3):], headEnd); end >= 0 {
+			return buffered[:max(0, seen-3)+end+4], nil
+		}
+		seen = len(buffered)
+		if seen == r.Size() {
+			return nil, guard.ErrAnswer
+		}
+		if _, err := r.Peek(seen + 1); err != nil {
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Conn gives each read and write its own deadline, so that a long body
+// may take long and a silent upstream may not. One goroutine at a time; Close
+// may come from any.
+type Conn struct {
+	net.Conn
+	raw     syscall.RawConn  // the socket's, below TLS; nil: cannot be asked
+	used    bool             // had a request before
+	limit   time.Duration    // of one read or write
+	sent    int64            // bytes of the current request that the kernel took
+	waiting bool             // the read deadline is that of the answer's head
+	ended   bool             // the upstream sent its last byte
+	forget  func() bool      // ends the watch for the proxy's end
+	release func(reuse bool) // gives it back to its pool
+}
+
+// Sent counts the bytes of the current request that the kernel took.
+func (c *Conn) Sent() int64 { return c.sent }
+
+// Ended reports whether the upstream has sent its last byte.
+func (c *Conn) Ended() bool { return c.ended }
+
+// Close implements net.Conn.
+func (c *Conn) Close() error {
+	c.forget()
+	return c.Conn.Close()
+}
+
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(p)
+	c.sent += int64(n)
+	return n, err
+}
+
+func (c *Conn) Read(p []byte) (int, error) {
+	if !c.waiting {
+		if err := c.Conn.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.Conn.Read(p)
+	c.ended = c.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// Await sets one deadline for everything up to the end of the answer's head.
+func (c *Conn) Await(limit time.Duration) error {
+	c.waiting = true
+	return c.Conn.SetReadDeadline(time.Now().Add(limit))
+}
+
+// Answered goes back to a deadline for each read.
+func (c *Conn) Answered() { c.waiting = false }
+
+// quiet reports that an idle connection is alive and that the upstream said
+// nothing which nobody asked for: what waits would be taken for the answer to
+// the next request.
+func (c *Conn) quiet() bool {
+	if c.raw == nil || c.pending() {
+		return false
+	}
+	secured, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	// TLS may hold records that the kernel has no more. Past its deadline a read
+	// gives those only; the next exchange sets its own.
+	if secured.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	var b [1]byte
+	n, err := secured.Read(b[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+}
