@@ -42,6 +42,7 @@ type Export struct {
 	render     renderer
 	begun      bool
 	scan       int64 // the next sequence to read
+	end        int64 // nothing from here on is of the range
 	position   int64 // leaves that the pieces so far account for
 	events     int64
 }
@@ -56,7 +57,11 @@ func (l *Log) Export(ctx context.Context, q ExportQuery, event idp.Event) (*Expo
 		e.render = renderCSV
 	}
 	err := l.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		e.checkpoint, err = latestCheckpoint(ctx, tx)
+		if e.checkpoint, err = latestCheckpoint(ctx, tx); err != nil {
+			return err
+		}
+		first, end, err := tx.Events.Window(ctx, q.From, q.To)
+		e.scan, e.end = min(first, e.checkpoint.Size), min(end, e.checkpoint.Size)
 		return err
 	})
 	if err != nil {
@@ -162,7 +167,7 @@ func (e *Export) read(ctx context.Context, tx *store.Tx) (exportedPage, error) {
 		return page, fmt.Errorf("events: %w", err)
 	}
 	for _, row := range rows {
-		if row.Sequence >= e.checkpoint.Size {
+		if row.Sequence >= e.end {
 			break
 		}
 		page.scan = row.Sequence + 1
@@ -171,7 +176,7 @@ func (e *Export) read(ctx context.Context, tx *store.Tx) (exportedPage, error) {
 			page.event(row)
 		}
 	}
-	if last := len(rows) - 1; len(rows) < exportPage || rows[last].Sequence >= e.checkpoint.Size-1 {
+	if last := len(rows) - 1; len(rows) < exportPage || rows[last].Sequence >= e.end-1 {
 		page.skip(e.checkpoint.Size)
 	}
 	if e.query.Format == CSV {

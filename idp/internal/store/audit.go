@@ -41,6 +41,9 @@ type Events interface {
 	List(ctx context.Context, filter EventFilter) ([]EventRow, error)
 	// Range returns up to limit rows with sequence >= from, lowest first, for verification and export.
 	Range(ctx context.Context, organizationID string, from int64, limit int) ([]EventRow, error)
+	// Window is where events of the time range, from inclusive, to exclusive, zero
+	// times open, can be: all have first <= sequence < end. It may be too wide.
+	Window(ctx context.Context, from, to time.Time) (first, end int64, err error)
 	// Hidden is the lowest sequence that an index of the backend's own would
 	// keep from a List it belongs in, -1 when there is none. For verification.
 	Hidden(ctx context.Context) (int64, error)

@@ -220,6 +220,21 @@ func (t events) Get(ctx context.Context, organizationID, id string) (store.Event
 	return get(ctx, t.transaction, eventGet, scanEvent, organizationID, id)
 }
 
+func scanWindow(r row) (w [2]int64, err error) {
+	err = r.Scan(&w[0], &w[1])
+	return w, err
+}
+
+const eventWindow = `
+SELECT coalesce((SELECT min(segment) << 12 FROM event_segments WHERE highest >= $1), 9223372036854775807),
+    coalesce((SELECT (max(segment) + 1) << 12 FROM event_segments WHERE lowest < $2), 0)`
+
+func (t events) Window(ctx context.Context, from, to time.Time) (first, end int64, err error) {
+	lowest, highest, _ := limits(store.EventFilter{From: from, To: to})
+	w, err := get(ctx, t.transaction, eventWindow, scanWindow, lowest, highest)
+	return w[0], w[1], err
+}
+
 // The derived tables must cover every event: see the migration. Lists go no
 // further than the head.
 const eventHidden = `

@@ -166,7 +166,14 @@ func (t events) List(ctx context.Context, f store.EventFilter) ([]store.EventRow
 	case f.OrganizationID != store.AnyOrganization || f.Action != "" || f.Outcome != "":
 		query = eventListByKind
 	}
-	from, to, before := int64(math.MinInt64), int64(math.MaxInt64), int64(math.MaxInt64)
+	from, to, before := limits(f)
+	return list(ctx, t.transaction, query, scanEvent,
+		f.OrganizationID, f.AgentID, string(f.Action), string(f.Outcome), from, to, before, f.Limit)
+}
+
+// limits are the filter's times and Before as the lists take them.
+func limits(f store.EventFilter) (from, to, before int64) {
+	from, to, before = math.MinInt64, math.MaxInt64, math.MaxInt64
 	if !f.From.IsZero() {
 		from = ceiling(f.From)
 	}
@@ -176,8 +183,7 @@ func (t events) List(ctx context.Context, f store.EventFilter) ([]store.EventRow
 	if f.Before > 0 {
 		before = f.Before
 	}
-	return list(ctx, t.transaction, query, scanEvent,
-		f.OrganizationID, f.AgentID, string(f.Action), string(f.Outcome), from, to, before, f.Limit)
+	return from, to, before
 }
 
 // ceiling is the first whole millisecond that is not before at: events have no finer time.
@@ -210,6 +216,21 @@ func (t events) Range(ctx context.Context, organizationID string, from int64, li
 		return list(ctx, t.transaction, eventRangeAll, scanEvent, from, limit)
 	}
 	return list(ctx, t.transaction, eventRange, scanEvent, from, limit, organizationID)
+}
+
+func scanWindow(r row) (w [2]int64, err error) {
+	err = r.Scan(&w[0], &w[1])
+	return w, err
+}
+
+const eventWindow = `
+SELECT coalesce((SELECT min(segment) << 12 FROM event_segments WHERE highest >= ?1), 9223372036854775807),
+    coalesce((SELECT max(segment) + 1 << 12 FROM event_segments WHERE lowest < ?2), 0)`
+
+func (t events) Window(ctx context.Context, from, to time.Time) (first, end int64, err error) {
+	lowest, highest, _ := limits(store.EventFilter{From: from, To: to})
+	w, err := get(ctx, t.transaction, eventWindow, scanWindow, lowest, highest)
+	return w[0], w[1], err
 }
 
 // The derived tables must cover every event: see the migration.

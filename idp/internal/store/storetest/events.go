@@ -41,6 +41,39 @@ var eventFacts = []fact{
 		appendEvents(t, b.DB, event(2))
 		require.Len(t, rangeEvents(t, b.DB, store.AnyOrganization, 0, 10), 3)
 	}},
+	{"a time range is found without reading the log", func(t *testing.T, b Backend) {
+		window := func(from, to time.Time) (first, end int64) {
+			require.NoError(t, b.DB.View(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+				first, end, err = tx.Events.Window(ctx, from, to)
+				return err
+			}))
+			return first, end
+		}
+		first, end := window(time.Time{}, time.Time{})
+		require.GreaterOrEqual(t, first, end, "an empty log has nothing")
+		rows := randomEvents(9000)
+		appendEvents(t, b.DB, rows...)
+		last := rows[len(rows)-1].Timestamp
+		for _, span := range [][2]time.Time{
+			{}, {noon, last}, {noon.Add(time.Minute), noon.Add(2 * time.Minute)}, {last, time.Time{}}, {time.Time{}, noon.Add(time.Millisecond)}, {noon.Add(4 * time.Minute), noon.Add(5 * time.Minute)},
+		} {
+			first, end := window(span[0], span[1])
+			for _, row := range rows {
+				if !row.Timestamp.Before(span[0]) && (span[1].IsZero() || row.Timestamp.Before(span[1])) {
+					require.LessOrEqual(t, first, row.Sequence, span)
+					require.Less(t, row.Sequence, end, span)
+				}
+			}
+		}
+		first, _ = window(last, time.Time{})
+		require.Positive(t, first, "what is older is not read")
+		_, end = window(time.Time{}, noon.Add(time.Millisecond))
+		require.Less(t, end, int64(9000), "nor what is younger")
+		first, end = window(last.Add(time.Hour), time.Time{})
+		require.GreaterOrEqual(t, first, end)
+		first, end = window(time.Time{}, noon.Add(-time.Hour))
+		require.GreaterOrEqual(t, first, end)
+	}},
 	{"a sequence and an id are taken once", func(t *testing.T, b Backend) {
 		appendEvents(t, b.DB, event(0), event(1))
 		sameSequence, sameID := event(1), event(2)
