@@ -79,11 +79,22 @@ func (r *readings) run(ctx context.Context, seq int64, turn *readingTurn, read f
 			return
 		}
 		r.mu.Unlock()
-		limited, cancel := context.WithTimeout(ctx, readBudget)
-		read(limited, now)
-		cancel()
-		close(now.done)
+		once(ctx, now, read)
 	}
+}
+
+// once answers everybody, whatever happens: a panic here is nobody's request, so
+// the server would not catch it.
+func once(ctx context.Context, now *reading, read func(context.Context, *reading)) {
+	ctx, cancel := context.WithTimeout(ctx, readBudget)
+	defer cancel()
+	defer close(now.done)
+	defer func() {
+		if cause := recover(); cause != nil {
+			*now = reading{done: now.done, err: fmt.Errorf("panic while the feed was read: %v", cause)}
+		}
+	}()
+	read(ctx, now)
 }
 
 // encodePage is the answer to a poll. HTML characters stay as they are.

@@ -59,3 +59,13 @@ func TestReadingsAreShared(t *testing.T) {
 		require.Empty(t, shared.next)
 	})
 }
+
+// A panic in a shared reading is an error for those who wait, and the next one reads.
+func TestAReadingThatPanics(t *testing.T) {
+	var r readings
+	_, err := r.at(t.Context(), 1, func(context.Context, *reading) { panic("boom") })
+	require.ErrorContains(t, err, "boom")
+	got, err := r.at(t.Context(), 1, func(_ context.Context, to *reading) { to.known = true })
+	require.NoError(t, err)
+	require.True(t, got.known)
+}

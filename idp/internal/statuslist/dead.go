@@ -24,8 +24,12 @@ type deadList struct {
 	latest  int64 // exp of the token that expires last, Unix seconds
 }
 
-// kill marks the token at a global index, which expires at exp.
+// kill marks the token at a global index, which expires at exp. No index is
+// negative, but an event that somebody changed may say so.
 func (d *dead) kill(index, exp int64) {
+	if index < 0 {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	list := d.lists[index/store.StatusListSize]
