@@ -57,7 +57,8 @@ type Lists struct {
 	base   string
 	window time.Duration // tokens issued longer ago have expired
 	dead   dead
-	cursor int64 // of the revocation feed; Follow's own
+	cursor int64              // of the revocation feed; Follow's own
+	marked map[int64]struct{} // entries behind the cursor that are done: a sync that is cut off goes on there; Follow's own
 	signed *metrics.Counter
 
 	mu        sync.Mutex // guards what follows
@@ -82,7 +83,7 @@ func New(o Options) *Lists {
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
 	}
-	l := &Lists{Options: o, base: base(o.Issuer), window: o.MaxTokenTTL + skew, published: map[int64]*published{}}
+	l := &Lists{Options: o, base: base(o.Issuer), window: o.MaxTokenTTL + skew, published: map[int64]*published{}, marked: map[int64]struct{}{}}
 	l.dead.lists = map[int64]*deadList{}
 	l.signed = o.Metrics.NewCounter("agentidp_statuslist_signed_total")
 	o.Metrics.NewGauge("agentidp_statuslist_lag_seconds", func() float64 { return l.lag().Seconds() })
@@ -154,6 +155,7 @@ func (l *Lists) sync(ctx context.Context) error {
 			}
 			if l.cursor > last {
 				l.cursor = 0 // the store was restored from a backup
+				clear(l.marked)
 			}
 			if entries, err = tx.Revocations.Since(ctx, l.cursor, pageSize); err != nil {
 				return err
@@ -169,6 +171,7 @@ func (l *Lists) sync(ctx context.Context) error {
 		}
 		if len(entries) > 0 {
 			l.cursor = entries[len(entries)-1].Seq
+			clear(l.marked)
 		}
 		if len(entries) < pageSize {
 			l.dead.reached(began, live)

@@ -297,3 +297,25 @@ func TestAFeedThatIsBehindTheCursor(t *testing.T) {
 	require.NoError(t, w.lists.sync(t.Context()))
 	require.Equal(t, []int64{5}, w.dead(w.lists, 0))
 }
+
+// Entries about few tokens are not held up by one about many, and a sync that was
+// cut off goes on where it was.
+func TestProgressIsKept(t *testing.T) {
+	w := newWorld(t, stores["sqlite"](t))
+	w.take(100)
+	w.issue(issued{organization: "acme", agent: "a1", client: "c1", index: 5})
+	entries := []idp.Revocation{
+		{Seq: 1, Type: idp.RevokeKID, ID: "k9", At: w.now()},
+		{Seq: 2, Type: "moon", ID: "x", At: w.now()},
+		{Seq: 3, Type: idp.RevokeAgent, ID: "a1", Epoch: 1, At: w.now()},
+	}
+	require.ErrorContains(t, w.lists.mark(t.Context(), w.now(), entries[1:]), "unknown type")
+	slices.Reverse(entries)
+	require.ErrorContains(t, w.lists.mark(t.Context(), w.now(), entries), "unknown type")
+	require.Equal(t, map[int64]struct{}{3: {}}, w.lists.marked)
+	before := w.db.work.Load()
+	require.ErrorContains(t, w.lists.mark(t.Context(), w.now(), entries), "unknown type")
+	require.Equal(t, before, w.db.work.Load(), "what is done is not read again")
+	require.NoError(t, w.lists.mark(t.Context(), w.now(), append(entries[:1:1], entries[2])))
+	require.Equal(t, map[int64]struct{}{1: {}, 3: {}}, w.lists.marked)
+}

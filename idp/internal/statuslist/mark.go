@@ -36,20 +36,41 @@ func (i *issue) below(epoch int64, kind int) bool {
 // admission looks at epochs and keys in the transaction that writes the event.
 func (l *Lists) mark(ctx context.Context, now time.Time, entries []idp.Revocation) error {
 	var tokens []revoked
+	var others []idp.Revocation
 	for _, entry := range latest(entries) {
-		switch {
-		case !l.concerns(&entry, now):
-		case entry.Type == idp.RevokeJTI:
-			if at, known := issuedAt(entry.ID); known {
-				tokens = append(tokens, revoked{jti: entry.ID, at: at})
-			}
-		default:
-			if err := l.markEntry(ctx, &entry, now); err != nil {
-				return fmt.Errorf("%s entry %d: %w", entry.Type, entry.Seq, err)
-			}
+		if _, done := l.marked[entry.Seq]; done || !l.concerns(&entry, now) {
+			continue
+		}
+		if entry.Type != idp.RevokeJTI {
+			others = append(others, entry)
+		} else if at, known := issuedAt(entry.ID); known {
+			tokens = append(tokens, revoked{jti: entry.ID, at: at})
 		}
 	}
-	return l.markTokens(ctx, tokens)
+	if err := l.markTokens(ctx, tokens); err != nil {
+		return err
+	}
+	slices.SortStableFunc(others, func(a, b idp.Revocation) int { return breadth(&a) - breadth(&b) })
+	for _, entry := range others {
+		if err := l.markEntry(ctx, &entry, now); err != nil {
+			return fmt.Errorf("%s entry %d: %w", entry.Type, entry.Seq, err)
+		}
+		l.marked[entry.Seq] = struct{}{}
+	}
+	return nil
+}
+
+// breadth puts entries about few tokens before those about many, for which an
+// hour of the log is read.
+func breadth(entry *idp.Revocation) int {
+	switch entry.Type {
+	case idp.RevokeOrganization:
+		return 1
+	case idp.RevokeKID:
+		return 2
+	default:
+		return 0
+	}
 }
 
 // latest leaves out epochs that a later entry exceeds.
