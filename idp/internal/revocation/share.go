@@ -94,7 +94,7 @@ func once(ctx context.Context, now *reading, read func(context.Context, *reading
 	defer close(now.done)
 	defer func() {
 		if cause := recover(); cause != nil {
-			*now = reading{done: now.done, err: fmt.Errorf("panic while the feed was read: %v", cause)}
+			now.err = fmt.Errorf("panic while the feed was read: %v", cause)
 		}
 	}()
 	read(ctx, now)
