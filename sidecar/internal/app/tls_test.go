@@ -106,13 +106,16 @@ func TestTLSOnEverySide(t *testing.T) {
 	target, err := url.Parse(idp.URL)
 	require.NoError(t, err)
 	front, shownToIdP := ca.demanding(httputil.NewSingleHostReverseProxy(target))
-	hold := make(chan struct{})
+	hold, entered := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
 	protected, shownToAPI := ca.demanding(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/lasting" {
+			close(entered)
 			<-hold
 		}
 		_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-Proto"))
 	}))
+	t.Cleanup(release) // before the server's end, which waits for its requests
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	served, toAPI, toIdP := ca.issue(file("tls.crt"), file("tls.key")), ca.issue(file("api.crt"), file("api.key")), ca.issue(file("idp.crt"), file("idp.key"))
@@ -163,12 +166,13 @@ func TestTLSOnEverySide(t *testing.T) {
 	served, toAPI = ca.issue(file("tls.crt"), file("tls.key")), ca.issue(file("api.crt"), file("api.key"))
 	s.app.Reload(context.Background())
 	held := make(chan string, 1)
-	go func() { held <- get("/lasting") }() // keeps the connection that there is
+	go func() { held <- get("/lasting") }()
+	<-entered // and has the connection that there was
 	s.waitFor("new connections have the new certificates", func() bool {
 		get("/notes")
 		return presented.Load() == served && shownToAPI() == toAPI
 	})
-	close(hold)
+	release()
 	require.Equal(t, "https", <-held)
 	require.Contains(t, s.admin("/metrics").body, "sidecar_tls_certificate_expires_seconds")
 	require.Contains(t, s.admin("/metrics").body, "sidecar_upstream_tls_reload_failing 0\n")

@@ -51,7 +51,7 @@ var eventFacts = []fact{
 		}
 		first, end := window(time.Time{}, time.Time{})
 		require.GreaterOrEqual(t, first, end, "an empty log has nothing")
-		rows := randomEvents(9000)
+		rows := randomEvents(6000)
 		appendEvents(t, b.DB, rows...)
 		last := rows[len(rows)-1].Timestamp
 		for _, span := range [][2]time.Time{
@@ -68,7 +68,7 @@ var eventFacts = []fact{
 		first, _ = window(last, time.Time{})
 		require.Positive(t, first, "what is older is not read")
 		_, end = window(time.Time{}, noon.Add(time.Millisecond))
-		require.Less(t, end, int64(9000), "nor what is younger")
+		require.Less(t, end, int64(6000), "nor what is younger")
 		first, end = window(last.Add(time.Hour), time.Time{})
 		require.GreaterOrEqual(t, first, end)
 		first, end = window(time.Time{}, noon.Add(-time.Hour))
@@ -106,10 +106,10 @@ var eventFacts = []fact{
 		require.Equal(t, []store.EventRow{event(0), event(1)}, rangeEvents(t, b.DB, store.AnyOrganization, 0, 10))
 	}},
 	{"range is oldest first, from a sequence, of one or any organization", func(t *testing.T, b Backend) {
-		rows := randomEvents(9000)
+		rows := randomEvents(6000)
 		appendEvents(t, b.DB, rows...)
 		for _, organizationID := range []string{store.AnyOrganization, "a", "b", "none"} {
-			for _, from := range []int64{0, 1, 4095, 4096, 8999, 9000} {
+			for _, from := range []int64{0, 1, 4095, 4096, 5999, 6000} {
 				want := slices.DeleteFunc(slices.Clone(rows), func(e store.EventRow) bool {
 					return e.Sequence < from || organizationID != "" && e.OrganizationID != organizationID
 				})
@@ -119,7 +119,7 @@ var eventFacts = []fact{
 		}
 	}},
 	{"list answers every filter, page by page, newest first", func(t *testing.T, b Backend) {
-		rows := randomEvents(9000)
+		rows := randomEvents(6000)
 		appendEvents(t, b.DB, rows...)
 		for _, filter := range eventFilters() {
 			want := slices.DeleteFunc(slices.Clone(rows), func(e store.EventRow) bool { return !matches(filter, e) })

@@ -101,10 +101,10 @@ var retentionFacts = []fact{
 		require.Empty(t, rangeEvents(t, b.DB, "", 0, 100))
 	}},
 	{"what is left is read over the holes", func(t *testing.T, b Backend) {
-		rows := randomEvents(9000)
+		rows := randomEvents(5000)
 		insertOrganizations(t, b.DB, organization("a"), custom("b"))
 		appendEvents(t, b.DB, rows...)
-		appendEvents(t, b.DB, pruningEvent(9000))
+		appendEvents(t, b.DB, pruningEvent(5000))
 		gone := sequences(t, b.DB, store.ClassFree, march, 0, 10_000)
 		recordAll(t, b.DB, pruned(t, 1, gone...)...)
 		require.True(t, drop(t, b.DB, store.ClassFree, march))
@@ -112,10 +112,10 @@ var retentionFacts = []fact{
 		absent(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) (store.DueMonth, error) {
 			return tx.Retention.Due(ctx, store.ClassFree, april)
 		})
-		left := slices.DeleteFunc(append(rows, pruningEvent(9000)), func(e store.EventRow) bool { return e.OrganizationID == "a" })
-		require.Len(t, left, 9001-len(gone))
+		left := slices.DeleteFunc(append(rows, pruningEvent(5000)), func(e store.EventRow) bool { return e.OrganizationID == "a" })
+		require.Len(t, left, 5001-len(gone))
 		require.Equal(t, left[:1000], rangeEvents(t, b.DB, "", 0, 1000))
-		require.Equal(t, left[len(left)-1], rangeEvents(t, b.DB, "", 8990, 1000)[len(rangeEvents(t, b.DB, "", 8990, 1000))-1])
+		require.Equal(t, left[len(left)-1], rangeEvents(t, b.DB, "", 4990, 1000)[len(rangeEvents(t, b.DB, "", 4990, 1000))-1])
 		require.Empty(t, rangeEvents(t, b.DB, "a", 0, 10))
 		require.Empty(t, listEvents(t, b.DB, store.EventFilter{OrganizationID: "a", Limit: 10}))
 		for _, filter := range eventFilters() {
@@ -127,7 +127,7 @@ var retentionFacts = []fact{
 			return tx.Events.Get(ctx, "", rows[slices.IndexFunc(rows, func(e store.EventRow) bool { return e.OrganizationID == "a" })].ID)
 		})
 		require.EqualValues(t, -1, hiddenEvent(t, b.DB))
-		appendEvents(t, b.DB, of("a", 9001))
+		appendEvents(t, b.DB, of("a", 5001))
 		require.Len(t, rangeEvents(t, b.Reopen(t), "a", 0, 10), 1)
 	}},
 	{"a month that is gone may come again", func(t *testing.T, b Backend) {
