@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X github.com/sentryagent/agentidp/shared/obs.Version=$(VERSION
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN   := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 COVERAGE_FLOOR := 85
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 FUZZ_LONG ?= 10m
 EVENTS ?= 10000000
 SOAK ?= 30m
@@ -56,7 +56,7 @@ lint: ## golangci-lint (import rules too), go vet, gofmt, module files
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod verify
 
-fuzz: ## every fuzz target for FUZZTIME (default 5s) each
+fuzz: ## every fuzz target for FUZZTIME (default 3s) each
 	GO=$(GO) FUZZTIME=$(FUZZTIME) ./.ci/fuzz
 
 vuln: ## known vulnerabilities in what is linked
