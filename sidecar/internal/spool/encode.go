@@ -129,7 +129,8 @@ func appendFloat(b []byte, name string, v float64) []byte {
 }
 
 // appendString appends name and s as a JSON string, cut at a character's start
-// to at most clip bytes; nothing when s is empty.
+// so that who reads it gets at most clip bytes; nothing when s is empty. A byte
+// that is not UTF-8 becomes the three of U+FFFD.
 func appendString(b []byte, name, s string, clip int) []byte {
 	if s == "" {
 		return b
@@ -142,8 +143,8 @@ func appendString(b []byte, name, s string, clip int) []byte {
 		s = s[:cut]
 	}
 	b = append(append(b, name...), '"')
-	start := 0
-	for i := 0; i < len(s); {
+	start, end, extra := 0, len(s), 0
+	for i := 0; i < end; {
 		if c := s[i]; c < utf8.RuneSelf {
 			if plain[c] {
 				i++
@@ -155,10 +156,16 @@ func appendString(b []byte, name, s string, clip int) []byte {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 && i+extra+len("\ufffd") > clip || i+size > end {
+			end = i
+			break
+		}
 		switch {
 		case r == utf8.RuneError && size == 1:
 			b = append(append(b, s[start:i]...), `\ufffd`...)
 			start = i + size
+			extra += len("\ufffd") - size
+			end = min(end, clip-extra)
 		case r == '\u2028' || r == '\u2029':
 			b = append(append(b, s[start:i]...), `\u202`...)
 			b = append(b, hexDigits[r&0xf])
@@ -166,7 +173,7 @@ func appendString(b []byte, name, s string, clip int) []byte {
 		}
 		i += size
 	}
-	return append(append(b, s[start:]...), '"')
+	return append(append(b, s[start:max(start, end)]...), '"')
 }
 
 const hexDigits = "0123456789abcdef"

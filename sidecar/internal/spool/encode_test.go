@@ -139,6 +139,7 @@ func TestAppendTakesAnything(t *testing.T) {
 func FuzzEncode(f *testing.F) {
 	f.Add("d", "/p\"\\\u2028<", "host\xff", "r", 200, int64(5), 1.5, int64(3))
 	f.Add("", "", "", "", -1, int64(-1), 0.0, int64(0))
+	f.Add("d", strings.Repeat("\xf8", 1024), strings.Repeat("a\xff", 600), strings.Repeat("\xffé", 500), 400, int64(0), 1.5, int64(0)) // three bytes each to who reads them
 	f.Fuzz(func(t *testing.T, id, path, host, reason string, status int, bytesIn int64, ms float64, count int64) {
 		r := decision.Record{
 			DecisionID: id, Time: "2026-03-01T10:00:00.123Z", Path: path, Host: host, Outcome: decision.Denied, Reason: reason,
