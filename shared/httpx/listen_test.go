@@ -1,15 +1,9 @@
 package httpx_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
@@ -22,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/shared/httpx"
+	"github.com/sentryagent/agentidp/shared/httpx/tlstest"
 )
 
 const plain = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -98,21 +93,10 @@ func TestAcceptOutlivesPassingErrors(t *testing.T) {
 // certificate is a key pair for 127.0.0.1 and a client that trusts it.
 func certificate(t *testing.T) (*tls.Config, *http.Client) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	parsed, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	authority := tlstest.NewAuthority(t)
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority.Pool}}}
 	t.Cleanup(client.CloseIdleConnections)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, client
+	return &tls.Config{Certificates: []tls.Certificate{authority.Pair()}}, client
 }
 
 func TestTLS(t *testing.T) {

@@ -2,14 +2,12 @@ package httpx_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sentryagent/agentidp/shared/httpx"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
 func TestMain(m *testing.M) {
@@ -29,30 +28,12 @@ func TestMain(m *testing.M) {
 
 const patience = 10 * time.Second
 
-// logBuffer is a log that goroutines share.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // running is a server at work on a loopback port.
 type running struct {
 	addr   string
 	ln     *httpx.Listener
 	server *fasthttp.Server
-	log    *logBuffer
+	log    *obstest.Output
 	stop   context.CancelFunc
 	served chan error
 }
@@ -60,7 +41,7 @@ type running struct {
 // start serves until the test ends, or until stop.
 func start(t *testing.T, opts httpx.Options, listen httpx.ListenOptions) *running {
 	t.Helper()
-	r := &running{log: &logBuffer{}, served: make(chan error, 1)}
+	r := &running{log: &obstest.Output{}, served: make(chan error, 1)}
 	opts.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ln, err := httpx.Listen("127.0.0.1:0", listen)
 	require.NoError(t, err)

@@ -32,13 +32,13 @@ func TestTLSVersions(t *testing.T) {
 	require.Equal(t, "http/1.1", state.NegotiatedProtocol)
 	require.EqualValues(t, tls.VersionTLS13, state.Version)
 	for version, accepted := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true} {
-		conn, err := tls.Dial("tcp", r.addr, &tls.Config{RootCAs: c.authority.pool, MinVersion: version, MaxVersion: version})
+		conn, err := tls.Dial("tcp", r.addr, &tls.Config{RootCAs: c.authority.Pool, MinVersion: version, MaxVersion: version})
 		require.Equal(t, accepted, err == nil, "%x: %v", version, err)
 		if err == nil {
 			require.NoError(t, conn.Close())
 		}
 	}
-	_, err = tls.Dial("tcp", r.addr, &tls.Config{RootCAs: c.authority.pool, NextProtos: []string{"h2"}})
+	_, err = tls.Dial("tcp", r.addr, &tls.Config{RootCAs: c.authority.Pool, NextProtos: []string{"h2"}})
 	require.ErrorContains(t, err, "no application protocol", "no client is left to think that this is HTTP/2")
 }
 
@@ -51,10 +51,10 @@ func TestTLSReload(t *testing.T) {
 	require.NoError(t, err)
 	defer old.Close()
 
-	c.write(c.authority.good())
+	c.write(c.authority.Good())
 	c.look()
 	require.EqualValues(t, 3, c.serial(r.addr), "the poll found it")
-	c.write(c.authority.good())
+	c.write(c.authority.Good())
 	require.NoError(t, c.tls.Reload(t.Context()))
 	require.EqualValues(t, 4, c.serial(r.addr), "we were told")
 	require.Equal(t, 2, strings.Count(c.logs.String(), "TLS certificate reloaded"), "not at each look")
@@ -67,10 +67,10 @@ func TestTLSReload(t *testing.T) {
 func TestTLSKeepsTheOldOne(t *testing.T) {
 	c := newCertified(t)
 	r := start(t, hello, httpx.ListenOptions{TLS: c.tls.Config()})
-	cert, key := c.authority.good()
-	_, other := c.authority.good()
-	expired, expiredKey := c.authority.issue(time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour))
-	future, futureKey := c.authority.issue(time.Now().Add(time.Hour), time.Now().Add(2*time.Hour))
+	cert, key := c.authority.Good()
+	_, other := c.authority.Good()
+	expired, expiredKey := c.authority.Issue(time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour))
+	future, futureKey := c.authority.Issue(time.Now().Add(time.Hour), time.Now().Add(2*time.Hour))
 	for i, bad := range []struct {
 		name, says string
 		cert, key  []byte
@@ -128,7 +128,7 @@ func TestTLSReloadUnderLoad(t *testing.T) {
 	failures := make(chan error, 100)
 	for range 4 {
 		clients.Go(func() {
-			client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: c.authority.pool}}}
+			client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: c.authority.Pool}}}
 			for {
 				select {
 				case <-stop:
@@ -150,7 +150,7 @@ func TestTLSReloadUnderLoad(t *testing.T) {
 	}
 	swaps := 0
 	for ; swaps < 20 || handshakes.Load() < 200; swaps++ {
-		c.write(c.authority.good()) // one file after the other: looks in between find a pair that does not match
+		c.write(c.authority.Good()) // one file after the other: looks in between find a pair that does not match
 		c.look()
 		if len(failures) > 0 {
 			break

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/shared/obs"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
 func TestMain(m *testing.M) {
@@ -28,28 +27,10 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// output collects what a program logs.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // run runs an IdP and returns it with a way to stop it.
-func run(t *testing.T, cfg app.Config) (a *app.App, log *output, stop func() error) {
+func run(t *testing.T, cfg app.Config) (a *app.App, log *obstest.Output, stop func() error) {
 	t.Helper()
-	log = &output{}
+	log = &obstest.Output{}
 	logger, err := obs.NewLogger(log, obs.FormatJSON, nil)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -166,7 +147,7 @@ func TestMetricsMoveOffTheMainAddress(t *testing.T) {
 	cfg := settings(t)
 	cfg.Addr, cfg.AdminAddr, cfg.AllowHTTP = "0.0.0.0:0", "127.0.0.1:0", true
 	cfg.Issuer = "http://idp.example.com"
-	log := &output{}
+	log := &obstest.Output{}
 	logger, err := obs.NewLogger(log, obs.FormatJSON, nil)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,16 +2,9 @@ package app_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,35 +17,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
+	"github.com/sentryagent/agentidp/shared/httpx/tlstest"
 	"github.com/sentryagent/agentidp/shared/obs"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
-// certify writes a fresh certificate for loopback and returns it.
-func certify(t *testing.T, certFile, keyFile string) *x509.Certificate {
+// certify writes a fresh certificate for loopback and returns who vouches for it alone.
+func certify(t *testing.T, certFile, keyFile string) *x509.CertPool {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "idp"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	made, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return made
+	authority := tlstest.NewAuthority(t)
+	authority.Write(certFile, keyFile)
+	return authority.Pool
 }
 
-// ask gets over TLS, trusting that certificate alone.
-func ask(target string, trusted *x509.Certificate) (*http.Response, error) {
-	roots := x509.NewCertPool()
-	roots.AddCert(trusted)
+// ask gets over TLS.
+func ask(target string, roots *x509.CertPool) (*http.Response, error) {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	answer, err := client.Get(target)
 	if err == nil {
@@ -78,7 +57,7 @@ func TestTLSReloadAndSpans(t *testing.T) {
 	cfg.TLSCert, cfg.TLSKey = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
 	cfg.OTLPEndpoint = collector.URL
 	first := certify(t, cfg.TLSCert, cfg.TLSKey)
-	log := &output{}
+	log := &obstest.Output{}
 	logger, err := obs.NewLogger(log, obs.FormatJSON, nil)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

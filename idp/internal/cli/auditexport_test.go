@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
 func read(t *testing.T, file string) string {
@@ -56,7 +58,7 @@ func get(t *testing.T, address, token string) []byte {
 func TestExportAndVerifyElsewhere(t *testing.T) {
 	folder := t.TempDir()
 	data, file := filepath.Join(folder, "data"), func(name string) string { return filepath.Join(folder, name) }
-	serve(t, data, func(issuer string, _ *out) {
+	serve(t, data, func(issuer string, _ *obstest.Output) {
 		token := bearer(t, issuer, data)
 		require.NoError(t, os.WriteFile(file("early"), get(t, issuer+"/api/v1/audit/checkpoint", token), 0o600))
 		for range 5 {

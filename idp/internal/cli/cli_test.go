@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,29 +19,12 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/cli"
 	"github.com/sentryagent/agentidp/shared/command"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
-
-// out is a writer that may be read while a command writes.
-type out struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *out) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *out) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
 
 func run(t *testing.T, environ []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	var o, e out
+	var o, e obstest.Output
 	status = cli.Run(t.Context(), command.Process{Args: args, Environ: environ, Stdout: &o, Stderr: &e})
 	return status, o.String(), e.String()
 }
@@ -122,7 +103,7 @@ func TestServeImportVerifyReset(t *testing.T) {
 	require.Equal(t, 1, status, "there is no administrator yet")
 	require.Contains(t, stderr, "never started")
 
-	serve(t, data, func(issuer string, stderr *out) {
+	serve(t, data, func(issuer string, stderr *obstest.Output) {
 		require.Contains(t, stderr.String(), "shown once")
 		status, _, stderrOf := offline("audit", "verify")
 		require.Equal(t, 1, status)
@@ -150,10 +131,10 @@ func TestServeImportVerifyReset(t *testing.T) {
 }
 
 // serve runs the IdP while fn runs, then ends it as SIGTERM does.
-func serve(t *testing.T, data string, fn func(issuer string, stderr *out)) {
+func serve(t *testing.T, data string, fn func(issuer string, stderr *obstest.Output)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	var stdout, stderr out
+	var stdout, stderr obstest.Output
 	ended := make(chan int, 1)
 	go func() {
 		ended <- cli.Run(ctx, command.Process{Args: []string{"serve", "--addr", "127.0.0.1:0", "--data-dir", data}, Stdout: &stdout, Stderr: &stderr})

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
 // A secret that another system hashed gets a token here.
@@ -21,7 +23,7 @@ func TestImportCredentials(t *testing.T) {
 		return run(t, nil, append([]string{"credentials", "import", "--offline", "--data-dir", data}, args...)...)
 	}
 	var agentID string
-	serve(t, data, func(issuer string, _ *out) {
+	serve(t, data, func(issuer string, _ *obstest.Output) {
 		content, err := os.ReadFile(filepath.Join(data, "admin.json"))
 		require.NoError(t, err)
 		var admin struct{ ClientID, ClientSecret string }
@@ -60,7 +62,9 @@ func TestImportCredentials(t *testing.T) {
 	status, stdout, _ = importing("--file", file)
 	require.Zero(t, status)
 	require.Contains(t, stdout, "0 credentials imported, 1 were there already")
-	serve(t, data, func(issuer string, _ *out) { require.NotEmpty(t, tokenOf(t, issuer, "billing", "secret of before")) })
+	serve(t, data, func(issuer string, _ *obstest.Output) {
+		require.NotEmpty(t, tokenOf(t, issuer, "billing", "secret of before"))
+	})
 
 	status, _, stderr = importing("--file", "/nowhere.csv")
 	require.Equal(t, 1, status, stderr)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/idp/internal/store/postgres/pgtest"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
 // The commands in the order in which an operator needs them.
@@ -19,7 +20,7 @@ func TestBackupRestoreAndMigrateData(t *testing.T) {
 		return run(t, nil, append(args, "--data-dir", data)...)
 	}
 	var admin struct{ ClientID, ClientSecret string }
-	serve(t, data, func(issuer string, _ *out) {
+	serve(t, data, func(issuer string, _ *obstest.Output) {
 		content, err := os.ReadFile(filepath.Join(data, "admin.json"))
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(content, &admin))
@@ -48,7 +49,7 @@ func TestBackupRestoreAndMigrateData(t *testing.T) {
 	status, stdout, stderr = command("restore", "--declare")
 	require.Zero(t, status, stderr)
 	require.Contains(t, stdout, "lost: not known")
-	serve(t, data, func(issuer string, _ *out) {
+	serve(t, data, func(issuer string, _ *obstest.Output) {
 		require.NotEmpty(t, tokenOf(t, issuer, admin.ClientID, admin.ClientSecret))
 	})
 

@@ -15,23 +15,33 @@
 // with such an offset, read at every call so that a test can step the clock.
 package failpoint
 
-// Point is a place in the program.
-type Point string
+// Point is a place in the program. It is a number so that a release, in which
+// the functions are empty, does not even hold the names.
+type Point int
 
 // The points, in the order in which a request that changes something meets them.
 const (
-	RequestAdmitted Point = "request-admitted" // authorized, the use case has not begun
-	AuditBegun      Point = "audit-begun"      // inside the transaction, nothing written
-	AuditApplied    Point = "audit-applied"    // changes made, no event written
-	AuditEvents     Point = "audit-events"     // events written, not their leaves
-	AuditAppended   Point = "audit-appended"   // everything written, not committed
-	StoreCommit     Point = "store-commit"     // the last moment before COMMIT
-	StoreCommitted  Point = "store-committed"  // durable, nobody knows
-	AuditCommitted  Point = "audit-committed"  // before the callers of the group are told
-	RequestDone     Point = "request-done"     // the use case returned, no answer was written
+	RequestAdmitted Point = iota // authorized, the use case has not begun
+	AuditBegun                   // inside the transaction, nothing written
+	AuditApplied                 // changes made, no event written
+	AuditEvents                  // events written, not their leaves
+	AuditAppended                // everything written, not committed
+	StoreCommit                  // the last moment before COMMIT
+	StoreCommitted               // durable, nobody knows
+	AuditCommitted               // before the callers of the group are told
+	RequestDone                  // the use case returned, no answer was written
 )
+
+var names = [...]string{"request-admitted", "audit-begun", "audit-applied", "audit-events", "audit-appended", "store-commit", "store-committed", "audit-committed", "request-done"}
+
+// String is the point's name in AGENTIDP_FAULT.
+func (p Point) String() string { return names[p] }
 
 // Points are all of them, in order.
 func Points() []Point {
-	return []Point{RequestAdmitted, AuditBegun, AuditApplied, AuditEvents, AuditAppended, StoreCommit, StoreCommitted, AuditCommitted, RequestDone}
+	points := make([]Point, len(names))
+	for i := range points {
+		points[i] = Point(i)
+	}
+	return points
 }

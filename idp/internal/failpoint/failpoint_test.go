@@ -27,7 +27,7 @@ func TestReleaseHasNone(t *testing.T) {
 	release, test := build(""), build("faultinject")
 	traces := []string{"AGENTIDP_FAULT", "AGENTIDP_FAULT_CLOCK"}
 	for _, point := range failpoint.Points() {
-		traces = append(traces, string(point))
+		traces = append(traces, point.String())
 	}
 	for _, trace := range traces {
 		require.True(t, bytes.Contains(test, []byte(trace)), trace)

@@ -58,7 +58,7 @@ func due(p Point) string {
 		armed.line, armed.hits = line, 0
 	}
 	name, rest, found := strings.Cut(line, "=")
-	if !found || Point(name) != p {
+	if !found || name != p.String() {
 		return ""
 	}
 	action, count := rest, 1

@@ -139,7 +139,7 @@ func killedAt(tr *trial, k kind, point failpoint.Point) {
 	v := prepare(tr.T, tr.client, k)
 	key := fmt.Sprintf("key-%d", requests.Add(1))
 	tr.client.bearer()
-	tr.process.arm(string(point) + "=kill")
+	tr.process.arm(point.String() + "=kill")
 	d := ask(tr.client, k, &v, key)
 	require.Equal(tr, unknown, d.told, "%s at %s: %+v", k, point, d)
 	begun := time.Now()
@@ -147,7 +147,7 @@ func killedAt(tr *trial, k kind, point failpoint.Point) {
 	tr.process.arm("")
 	tr.restart(begun)
 	tr.figures.runs++
-	tr.askAgain(k, &v, key, string(point))
+	tr.askAgain(k, &v, key, point.String())
 }
 
 // askAgain makes the request a second time, after a restart: it works, or the

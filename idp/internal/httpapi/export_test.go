@@ -227,13 +227,18 @@ func TestExportsOfOneOrganizationLeaveRoom(t *testing.T) {
 	w.ended("complete", 2)
 }
 
-// A log in which nothing is asked for gives nothing to write, by which the
-// server would notice that the client left: it looks.
+// A stretch of the log in which nothing is asked for gives nothing to write, by
+// which the server would notice that the client left: it looks.
 func TestAnExportNobodyWaitsForEnds(t *testing.T) {
 	w := paged(t)
+	w.clock.advance(3 * time.Minute)
+	now := w.clock.now()
+	require.NoError(t, w.api.Log.Append(t.Context(), idp.Event{OrganizationID: idp.OperatorOrganization, Action: idp.ActionAgentUpdated, Outcome: idp.Success}))
+	w.covered()
 	waits, goOn := w.hold(1)
 	defer goOn()
-	d := w.whole("ndjson&from=2030-01-01T00:00:00Z")
+	between := func(ago time.Duration) string { return now.Add(-ago).UTC().Format(time.RFC3339) }
+	d := w.whole("ndjson&from=" + between(2*time.Minute) + "&to=" + between(time.Minute))
 	require.Equal(t, http.StatusOK, d.StatusCode)
 	<-waits
 	require.NoError(t, d.conn.Close())

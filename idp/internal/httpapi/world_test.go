@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -41,6 +40,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/store/sqlite"
 	"github.com/sentryagent/agentidp/policies"
 	"github.com/sentryagent/agentidp/shared/httpx"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/trace"
 )
@@ -90,7 +90,7 @@ type world struct {
 	lists   *statuslist.Lists
 	policy  *policy.Holder
 	metrics *metrics.Set
-	logs    *logBuffer
+	logs    *obstest.Output
 	clock   *clock
 	address string
 	base    string // of requests
@@ -150,24 +150,6 @@ func (d *switchedDB) View(ctx context.Context, fn func(context.Context, *store.T
 	})
 }
 
-// logBuffer keeps what was logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // cheapHasher keeps secrets as SHA-256, so that the suite does not wait for bcrypt.
 type cheapHasher struct{}
 
@@ -222,7 +204,7 @@ func newWorld(t *testing.T, set setting) *world {
 	db, err := stores[set.backend](t)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	w := &world{t: t, set: set, base: strings.Replace(set.issuer, "https:", "http:", 1), db: &switchedDB{DB: db}, metrics: metrics.NewSet(), logs: &logBuffer{}, clock: &clock{}, vars: map[string]string{}}
+	w := &world{t: t, set: set, base: strings.Replace(set.issuer, "https:", "http:", 1), db: &switchedDB{DB: db}, metrics: metrics.NewSet(), logs: &obstest.Output{}, clock: &clock{}, vars: map[string]string{}}
 
 	sealer, err := issuer.NewSealer(make([]byte, 32))
 	require.NoError(t, err)

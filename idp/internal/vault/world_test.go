@@ -1,7 +1,6 @@
 package vault_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/vault"
 	"github.com/sentryagent/agentidp/idp/internal/vault/vaulttest"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
 // real is a real server, started when it is first needed; nil where none can be had.
@@ -61,12 +61,12 @@ type world struct {
 	proxy   *vaulttest.Proxy
 	mount   string
 	options vault.Options
-	said    *transcript // what went to logs and errors
-	hidden  []string    // what must not be in there
+	said    *obstest.Output // what went to logs and errors
+	hidden  []string        // what must not be in there
 }
 
 func newWorld(t *testing.T, s *vaulttest.Server) *world {
-	w := &world{T: t, server: s, proxy: s.NewProxy(t), said: &transcript{}, mount: s.Mount(t)}
+	w := &world{T: t, server: s, proxy: s.NewProxy(t), said: &obstest.Output{}, mount: s.Mount(t)}
 	w.options = vault.Options{
 		Addr: w.proxy.Addr, Mount: w.mount, Token: s.Token,
 		Logger: slog.New(slog.NewTextHandler(w.said, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -138,20 +138,3 @@ func (w *world) lost(s *vault.Secrets, encoded, secret string) {
 }
 
 func newID() string { return uuid.NewString() }
-
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *transcript) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *transcript) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}

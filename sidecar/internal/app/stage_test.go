@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sentryagent/agentidp/idp/idptest"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 	"github.com/sentryagent/agentidp/sidecar/internal/app"
 )
 
@@ -32,24 +32,6 @@ func TestMain(m *testing.M) {
 }
 
 const audience = "https://notes.example.com"
-
-// logs collects what is logged.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 // api is a protected API that remembers the headers of each request.
 type api struct {
@@ -83,7 +65,7 @@ type stage struct {
 	api  *api
 	cfg  app.Config
 	opts app.Options
-	logs *logs
+	logs *obstest.Output
 	app  *app.App
 	id   string // the sidecar's
 	stop func() // ends the sidecar as SIGTERM does; twice is fine
@@ -100,7 +82,7 @@ func (s *stage) in(t *testing.T) *stage {
 // newStage is a sidecar of the IdP, as an agent of its own. It does not start yet.
 func newStage(t *testing.T, idp *idptest.IdP, change ...func(*app.Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, idp: idp, api: newAPI(t), logs: &logs{}, http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}, stop: func() {}}
+	s := &stage{t: t, idp: idp, api: newAPI(t), logs: &obstest.Output{}, http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}, stop: func() {}}
 	t.Cleanup(s.http.CloseIdleConnections)
 	sidecar := idp.Register("sidecar-"+uuid.NewString()+"@example.com", "revocations:read", "decisions:write")
 	s.cfg = app.Default()

@@ -2,16 +2,8 @@ package app_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -26,65 +18,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/idp/idptest"
+	"github.com/sentryagent/agentidp/shared/httpx/tlstest"
 	"github.com/sentryagent/agentidp/sidecar/internal/app"
 )
 
-// authority issues certificates for 127.0.0.1, for both ends.
-type authority struct {
-	t    *testing.T
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	pool *x509.CertPool
-	file string // its own certificate
-	last int64
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, pool: x509.NewCertPool(), last: 1}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	var err error
-	a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	require.NoError(t, err)
-	a.cert, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
-	a.pool.AddCert(a.cert)
-	a.file = writeFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	return a
-}
-
-// issue writes a certificate and its key over the files, and gives its serial number.
-func (a *authority) issue(cert, key string) int64 {
-	a.t.Helper()
-	a.last++
-	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(a.last), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &own.PublicKey, a.key)
-	require.NoError(a.t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(own)
-	require.NoError(a.t, err)
-	require.NoError(a.t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	require.NoError(a.t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-	return a.last
-}
-
 // demanding serves TLS to who shows a certificate of the authority, and
 // remembers the last one.
-func (a *authority) demanding(handler http.Handler) (server *httptest.Server, shown func() int64) {
-	a.t.Helper()
-	dir := a.t.TempDir()
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	a.issue(cert, key)
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	require.NoError(a.t, err)
+func demanding(t *testing.T, a *tlstest.Authority, handler http.Handler) (server *httptest.Server, shown func() int64) {
+	t.Helper()
 	var mu sync.Mutex
 	var last int64
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,22 +34,22 @@ func (a *authority) demanding(handler http.Handler) (server *httptest.Server, sh
 		mu.Unlock()
 		handler.ServeHTTP(w, r)
 	}))
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool, MinVersion: tls.VersionTLS12}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{a.Pair()}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool, MinVersion: tls.VersionTLS12}
 	server.Config.ErrorLog = nil
 	server.StartTLS()
-	a.t.Cleanup(server.Close)
+	t.Cleanup(server.Close)
 	return server, func() int64 { mu.Lock(); defer mu.Unlock(); return last }
 }
 
 func TestTLSOnEverySide(t *testing.T) {
 	idp := idptest.Start(t)
-	ca := newAuthority(t)
+	ca := tlstest.NewAuthority(t)
 	target, err := url.Parse(idp.URL)
 	require.NoError(t, err)
-	front, shownToIdP := ca.demanding(httputil.NewSingleHostReverseProxy(target))
+	front, shownToIdP := demanding(t, ca, httputil.NewSingleHostReverseProxy(target))
 	hold, entered := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(hold) })
-	protected, shownToAPI := ca.demanding(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	protected, shownToAPI := demanding(t, ca, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/lasting" {
 			close(entered)
 			<-hold
@@ -118,19 +59,19 @@ func TestTLSOnEverySide(t *testing.T) {
 	t.Cleanup(release) // before the server's end, which waits for its requests
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	served, toAPI, toIdP := ca.issue(file("tls.crt"), file("tls.key")), ca.issue(file("api.crt"), file("api.key")), ca.issue(file("idp.crt"), file("idp.key"))
+	served, toAPI, toIdP := ca.Write(file("tls.crt"), file("tls.key")), ca.Write(file("api.crt"), file("api.key")), ca.Write(file("idp.crt"), file("idp.key"))
 	s := newStage(t, idp, func(c *app.Config) {
 		c.Upstream, c.IdPURL, c.JWKSURL = protected.URL, front.URL, front.URL+"/.well-known/jwks.json"
 		c.TLSCert, c.TLSKey = file("tls.crt"), file("tls.key")
-		c.UpstreamCA, c.UpstreamCert, c.UpstreamKey = ca.file, file("api.crt"), file("api.key")
-		c.IdPCA, c.IdPCert, c.IdPKey = ca.file, file("idp.crt"), file("idp.key")
+		c.UpstreamCA, c.UpstreamCert, c.UpstreamKey = ca.File, file("api.crt"), file("api.key")
+		c.IdPCA, c.IdPCert, c.IdPKey = ca.File, file("idp.crt"), file("idp.key")
 	}).start()
 	require.Equal(t, toIdP, shownToIdP())
 	_, token := s.reader()
 
 	var presented atomic.Int64
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		RootCAs: ca.pool, VerifyConnection: func(state tls.ConnectionState) error {
+		RootCAs: ca.Pool, VerifyConnection: func(state tls.ConnectionState) error {
 			presented.Store(state.PeerCertificates[0].SerialNumber.Int64())
 			return nil
 		},
@@ -152,7 +93,7 @@ func TestTLSOnEverySide(t *testing.T) {
 	require.Equal(t, toAPI, shownToAPI())
 
 	// What is refused in plain is refused in TLS.
-	conn, err := tls.Dial("tcp", s.app.Addr().String(), &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS12})
+	conn, err := tls.Dial("tcp", s.app.Addr().String(), &tls.Config{RootCAs: ca.Pool, MinVersion: tls.VersionTLS12})
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
@@ -163,7 +104,7 @@ func TestTLSOnEverySide(t *testing.T) {
 	require.Contains(t, string(answer), "line_ending")
 
 	// Renewed certificates are taken up, on both sides, without a restart.
-	served, toAPI = ca.issue(file("tls.crt"), file("tls.key")), ca.issue(file("api.crt"), file("api.key"))
+	served, toAPI = ca.Write(file("tls.crt"), file("tls.key")), ca.Write(file("api.crt"), file("api.key"))
 	s.app.Reload(context.Background())
 	held := make(chan string, 1)
 	go func() { held <- get("/lasting") }()
@@ -190,7 +131,7 @@ func TestTLSToAStranger(t *testing.T) {
 	idp := idptest.Start(t)
 	stranger := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("was asked") }))
 	defer stranger.Close()
-	s := newStage(t, idp, func(c *app.Config) { c.Upstream, c.UpstreamCA = stranger.URL, newAuthority(t).file }).start()
+	s := newStage(t, idp, func(c *app.Config) { c.Upstream, c.UpstreamCA = stranger.URL, tlstest.NewAuthority(t).File }).start()
 	_, token := s.reader()
 	s.is(s.get("/notes", token), 502, "upstream_unreachable")
 }

@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sentryagent/agentidp/shared/command"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 	"github.com/sentryagent/agentidp/sidecar/internal/cli"
 )
 
@@ -32,26 +31,8 @@ func TestMain(m *testing.M) {
 
 const routes = "routes:\n  - {methods: [GET], path: /open, capability: public}\n"
 
-// output collects what a command prints while it runs.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 func run(environ []string, args ...string) (status int, stdout, stderr string) {
-	var out, err output
+	var out, err obstest.Output
 	status = cli.Run(context.Background(), command.Process{Args: args, Environ: environ, Stdout: &out, Stderr: &err})
 	return status, out.String(), err.String()
 }
@@ -128,7 +109,7 @@ func TestServe(t *testing.T) {
 	environ := append(settings(t, upstream.URL), "AGENTIDP_SIDECAR_ADDR="+addr, "AGENTIDP_SIDECAR_ADMIN_ADDR=127.0.0.1:0",
 		"AGENTIDP_SIDECAR_POLICY_DIR="+folder(t, "decision := {\"allow\": true, \"reason\": \"open\"}\n", ""))
 	ctx, cancel := context.WithCancel(context.Background())
-	var stderr output
+	var stderr obstest.Output
 	ended := make(chan int, 1)
 	go func() {
 		ended <- cli.Run(ctx, command.Process{Args: []string{"serve"}, Environ: environ, Stdout: &stderr, Stderr: &stderr})

@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/sentryagent/agentidp/shared/capability"
 	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 	"github.com/sentryagent/agentidp/shared/policy"
 	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
@@ -286,24 +286,6 @@ func (d *decider) set(answer func(policy.Input) (policy.Decision, error)) {
 	d.answer = answer
 }
 
-// logs collects what is logged.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 // world is a proxy in front of an upstream, with everything around it in reach.
 type world struct {
 	t       *testing.T
@@ -311,7 +293,7 @@ type world struct {
 	records *recorder
 	revoked *revocations
 	decider *decider
-	logs    *logs
+	logs    *obstest.Output
 	metrics *metrics.Set
 	proxy   *proxy.Proxy
 	stop    func()
@@ -322,7 +304,7 @@ func newWorld(t *testing.T, upstreamURL string, change ...func(*proxy.Options)) 
 	table, err := route.Load([]byte(routes))
 	require.NoError(t, err)
 	w := &world{
-		t: t, records: &recorder{}, revoked: &revocations{jti: map[string]bool{}}, decider: &decider{}, logs: &logs{}, metrics: metrics.NewSet(),
+		t: t, records: &recorder{}, revoked: &revocations{jti: map[string]bool{}}, decider: &decider{}, logs: &obstest.Output{}, metrics: metrics.NewSet(),
 	}
 	options := proxy.Options{
 		Upstream: proxy.Upstream{URL: upstreamURL, KeepAlive: 100 * time.Millisecond},

@@ -1,7 +1,6 @@
 package upstream_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
 	"github.com/sentryagent/agentidp/sidecar/internal/upstream"
 )
@@ -28,24 +28,6 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
 	)
-}
-
-// logs collects what is logged.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // listener is a server that accepts connections, and can go away and come back.
@@ -168,7 +150,7 @@ func TestTheLeastBusyServerIsAsked(t *testing.T) {
 // nobody's request is what finds out.
 func TestAServerThatIsAwayGoesOutOfUseAndComesBack(t *testing.T) {
 	away, there := listen(t), listen(t)
-	var log logs
+	var log obstest.Output
 	s := set(t, upstream.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, "  api: {urls: ['"+away.url()+"', '"+there.url()+"']}")
 	api := s.Get("api")
 	away.down()

@@ -3,17 +3,9 @@ package redis
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +16,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
 	"github.com/sentryagent/agentidp/idp/internal/volatile/redistest"
+	"github.com/sentryagent/agentidp/shared/httpx/tlstest"
 )
 
 // pretend answers every command but greeting and PING with the reply, %s in it
@@ -182,39 +175,22 @@ func TestMetricsAndLog(t *testing.T) {
 	require.False(t, c.Take(t.Context(), "a", 1, time.Hour).Allowed)
 }
 
-// authority makes a certificate for 127.0.0.1, signed by itself.
-func authority(t *testing.T) (certificate, key string) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis"}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	require.NoError(t, err)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	folder := t.TempDir()
-	certificate, key = folder+"/certificate", folder+"/key"
-	require.NoError(t, os.WriteFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
-	return certificate, key
-}
-
 // The system's roots are read once in a process: no other test may verify.
 func TestTLS(t *testing.T) {
-	trusted, key := authority(t)
-	t.Setenv("SSL_CERT_FILE", trusted)
-	serve := func(certificate, key string) (*redistest.Server, string) {
-		port := redistest.FreePort(t)
+	trusted := tlstest.NewAuthority(t)
+	t.Setenv("SSL_CERT_FILE", trusted.File)
+	serve := func(authority *tlstest.Authority) (*redistest.Server, string) {
+		port, folder := redistest.FreePort(t), t.TempDir()
+		certificate, key := folder+"/certificate", folder+"/key"
+		authority.Write(certificate, key)
 		server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no")
 		return server, "127.0.0.1:" + port
 	}
-	server, addr := serve(trusted, key)
+	server, addr := serve(trusted)
 	c := openPatient(t, "rediss://"+addr, 1)[0]
 	require.NoError(t, c.Ready(t.Context()))
 	require.Error(t, open(t, "redis://"+addr, 1)[0].Ready(t.Context()), "no TLS")
-	_, other := serve(authority(t))
+	_, other := serve(tlstest.NewAuthority(t))
 	require.ErrorContains(t, open(t, "rediss://"+other, 1)[0].Ready(t.Context()), "x509")
 
 	// One probe finds every connection that the restart ended.
