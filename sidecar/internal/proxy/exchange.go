@@ -21,7 +21,8 @@ import (
 // on the way and kept once.
 type exchange struct {
 	proxy     *Proxy
-	ctx       *fasthttp.RequestCtx // until the handler returned
+	ctx       *fasthttp.RequestCtx // until the handler returned; nil when only a judgement is asked for
+	request   guard.Request        // views that are good as long as ctx
 	conn      *watched             // nil on a listener that is not ours
 	started   time.Time
 	client    netip.Addr // behind trusted peers
@@ -56,11 +57,25 @@ func (p *Proxy) begin(ctx *fasthttp.RequestCtx) *exchange {
 	if httpx.Secured(ctx) {
 		x.proto = "https"
 	}
-	x.record.DecisionID = p.NewID()
-	x.record.RequestID = x.record.DecisionID
-	x.record.Time = p.Now().UTC().Format(decision.TimeLayout)
+	x.number()
+	h := &ctx.Request.Header
+	x.request = guard.Request{Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders()}
 	ctx.SetUserValue(exchangeKey{}, x)
 	return x
+}
+
+// closes makes this the last request of its connection.
+func (x *exchange) closes() {
+	if x.ctx != nil {
+		x.ctx.SetConnectionClose()
+	}
+}
+
+// number gives the exchange its ids and its time.
+func (x *exchange) number() {
+	x.record.DecisionID = x.proxy.NewID()
+	x.record.RequestID = x.record.DecisionID
+	x.record.Time = x.proxy.Now().UTC().Format(decision.TimeLayout)
 }
 
 // exchangeOf finds the exchange of a request; nil before begin.
@@ -117,9 +132,8 @@ func validID(id []byte) bool {
 // describe notes what was asked, as far as it can be said of a request that may
 // have been refused: never the query, never an absolute target.
 func (x *exchange) describe(accepted bool) {
-	h := &x.ctx.Request.Header
-	x.record.Method = clip(h.Method(), 20)
-	target := h.RequestURI()
+	x.record.Method = clip(x.request.Method, 20)
+	target := x.request.Target
 	if len(target) > 0 && target[0] == '/' {
 		if end := bytes.IndexAny(target, "?#"); end >= 0 {
 			target = target[:end]

@@ -52,10 +52,7 @@ func (x *exchange) public() bool { return x.match.Route != nil && x.match.Route.
 
 // inspect is the guard on the raw head.
 func (p *Proxy) inspect(x *exchange) *refusal {
-	h := &x.ctx.Request.Header
-	why := guard.DefaultLimits.Check(guard.Request{
-		Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders(),
-	}, &x.head)
+	why := guard.DefaultLimits.Check(x.request, &x.head)
 	if why == nil && x.conn != nil && x.conn.line.refused() {
 		why = guard.LineEnding
 	}
@@ -65,11 +62,11 @@ func (p *Proxy) inspect(x *exchange) *refusal {
 		if x.conn != nil {
 			x.conn.linger.Store(true)
 		}
-		x.ctx.SetConnectionClose() // nothing behind a doubtful head is read
+		x.closes() // nothing behind a doubtful head is read
 		return guarded(why)
 	}
 	if x.head.Closes() {
-		x.ctx.SetConnectionClose()
+		x.closes()
 	}
 	if x.head.Length > p.MaxBody {
 		return bodyLarge
@@ -89,7 +86,7 @@ func guarded(why *guard.Refusal) *refusal {
 // told to strangers: that answer waits for the token.
 func (p *Proxy) choose(x *exchange) *refusal {
 	t := p.traffic.Load()
-	x.match = t.table.Match(x.ctx.Request.Header.Method(), x.head.Host, x.head.Path)
+	x.match = t.table.Match(x.request.Method, x.head.Host, x.head.Path)
 	x.record.RouteID = x.match.ID
 	if r := x.match.Route; r != nil {
 		x.record.Capability, x.upstream = r.Capability, t.upstreams.Get(r.Upstream)

@@ -14,8 +14,7 @@ import (
 // target, our own Host, the client's end-to-end fields as they came, then what
 // only we may say. Nothing else of the inbound request is used.
 func (x *exchange) appendHead(b []byte, authority string) []byte {
-	h := &x.ctx.Request.Header
-	b = append(append(append(b, h.Method()...), ' '), h.RequestURI()...)
+	b = append(append(append(b, x.request.Method...), ' '), x.request.Target...)
 	b = appendField(append(b, " HTTP/1.1\r\n"...), "Host", authority)
 	b, traced := appendTrace(b, x.head.Traceparent)
 	for block := x.head.Fields; ; {
@@ -50,11 +49,19 @@ func (x *exchange) appendIdentity(b []byte) []byte {
 	if !x.known {
 		return b
 	}
+	for _, field := range x.identityFields() {
+		b = appendField(b, field[0], field[1])
+	}
+	return b
+}
+
+// identityFields say who asks; their values are empty when nobody knows.
+func (x *exchange) identityFields() [4][2]string {
 	c := &x.identity.Claims
-	b = appendField(b, "X-Agent-Id", c.Subject)
-	b = appendField(b, "X-Agent-Organization", c.Organization)
-	b = appendField(b, "X-Agent-Client-Id", c.ClientID)
-	return appendField(b, "X-Agent-Scope", sortedScope(c.Scope))
+	return [...][2]string{
+		{"X-Agent-Id", c.Subject}, {"X-Agent-Organization", c.Organization},
+		{"X-Agent-Client-Id", c.ClientID}, {"X-Agent-Scope", sortedScope(c.Scope)},
+	}
 }
 
 func appendField(b []byte, name, value string) []byte {

@@ -32,10 +32,11 @@ func outbound(raw []byte) (*fasthttp.RequestCtx, *exchange, []byte) {
 	}
 	h := &ctx.Request.Header
 	x := &exchange{
-		ctx: ctx, proto: "http", match: route.Match{Route: &route.Route{}},
+		proto: "http", match: route.Match{Route: &route.Route{}},
 		known: true, identity: Identity{Claims: token.Claims{Subject: "agent", Organization: "org", ClientID: "client", Scope: "a:b"}},
 	}
-	if guard.DefaultLimits.Check(guard.Request{Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders()}, &x.head) != nil {
+	x.request = guard.Request{Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders()}
+	if guard.DefaultLimits.Check(x.request, &x.head) != nil {
 		return nil, nil, nil
 	}
 	x.record.Method, x.record.Host, x.record.Peer, x.record.RequestID = string(h.Method()), string(x.head.Host), "192.0.2.1", "id"

@@ -150,9 +150,9 @@ func (p *Proxy) expect(ctx *fasthttp.RequestCtx) (status int) {
 	return http.StatusContinue
 }
 
-// refuse records the refusal, then answers it. An authenticated decision that
-// cannot be recorded is answered as such. It returns the status.
-func (p *Proxy) refuse(x *exchange, r *refusal) int {
+// deny records the refusal and counts it. An authenticated decision that cannot
+// be recorded is answered as such.
+func (x *exchange) deny(r *refusal) *refusal {
 	if !x.finished {
 		x.finished = true
 		single, err := x.keep(r.outcome(), r.reason, r.status)
@@ -162,7 +162,13 @@ func (p *Proxy) refuse(x *exchange, r *refusal) int {
 		}
 		x.tell(single)
 	}
-	p.meters.reject(r.check)
+	x.proxy.meters.reject(r.check)
+	return r
+}
+
+// refuse records the refusal, then answers it. It returns the status.
+func (p *Proxy) refuse(x *exchange, r *refusal) int {
+	r = x.deny(r)
 	closes := x.ctx.Response.ConnectionClose()
 	r.render(&x.ctx.Response, x.record.DecisionID, x.record.RequestID)
 	if closes {
@@ -177,7 +183,7 @@ func (p *Proxy) refuseUnread(ctx *fasthttp.RequestCtx, e *apierr.Error) {
 	x := exchangeOf(ctx)
 	if x == nil {
 		x = p.begin(ctx)
-		if len(ctx.Request.Header.RawHeaders()) > 0 {
+		if len(x.request.Fields) > 0 {
 			if r := p.inspect(x); r != nil { // it was only the target that fasthttp could not parse
 				p.refuse(x, r)
 				return

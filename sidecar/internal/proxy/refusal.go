@@ -154,35 +154,45 @@ func (r *refusal) code() apierr.Code {
 	return or(codes[r.status], apierr.Internal)
 }
 
-// render writes the answer. Message, reason and ids are ours: none needs JSON escapes.
-func (r *refusal) render(response *fasthttp.Response, decisionID, requestID string) {
-	response.Reset()
-	response.SetStatusCode(r.status)
-	h := &response.Header
-	h.SetContentType("application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set(ErrorHeader, r.reason)
-	h.Set("X-Request-Id", requestID)
+// fields of the answer, but for the one of the connection.
+func (r *refusal) fields(requestID string) [][2]string {
+	fields := [][2]string{
+		{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"},
+		{ErrorHeader, r.reason}, {"X-Request-Id", requestID},
+	}
 	if r.challenge != "" {
-		h.Set("WWW-Authenticate", r.challenge)
+		fields = append(fields, [2]string{"WWW-Authenticate", r.challenge})
 	}
 	if r.allow != "" {
-		h.Set("Allow", r.allow)
+		fields = append(fields, [2]string{"Allow", r.allow})
 	}
 	if r.retryAfter > 0 {
-		h.Set("Retry-After", seconds(r.retryAfter))
+		fields = append(fields, [2]string{"Retry-After", seconds(r.retryAfter)})
 	}
 	if r.rate[0] != "" {
-		h.Set("RateLimit-Policy", r.rate[0])
-		h.Set("RateLimit", r.rate[1])
+		fields = append(fields, [2]string{"RateLimit-Policy", r.rate[0]}, [2]string{"RateLimit", r.rate[1]})
 	}
+	return fields
+}
+
+// body of the answer. Message, reason and id are ours: none needs JSON escapes.
+func (r *refusal) body(decisionID string) []byte {
 	body := make([]byte, 0, 256)
 	body = append(append(body, `{"code":"`...), r.code()...)
 	body = append(append(body, `","message":"`...), r.message...)
 	body = append(append(body, `","details":{"reason":"`...), r.reason...)
 	body = append(append(body, `","decisionId":"`...), decisionID...)
-	response.SetBodyRaw(append(body, `"}}`...))
+	return append(body, `"}}`...)
+}
+
+// render writes the answer.
+func (r *refusal) render(response *fasthttp.Response, decisionID, requestID string) {
+	response.Reset()
+	response.SetStatusCode(r.status)
+	for _, field := range r.fields(requestID) {
+		response.Header.Set(field[0], field[1])
+	}
+	response.SetBodyRaw(r.body(decisionID))
 }
 
 // methodRefused is a 405 with the methods that the path has.

@@ -21,7 +21,7 @@ func (p *Proxy) forward(x *exchange) {
 	if r != nil {
 		if cut := p.settle(x); cut != nil {
 			r = cut
-			x.ctx.SetConnectionClose() // nothing can be read from it any more
+			x.closes() // nothing can be read from it any more
 		}
 		p.refuse(x, r)
 		return
@@ -36,11 +36,11 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 	response.SetStatusCode(a.Status)
 	copyFields(&response.Header, a)
 	response.Header.Set("X-Request-Id", x.record.RequestID)
-	a.certain = a.Certain(x.ctx.Method())
+	a.certain = a.Certain(x.request.Method)
 	reader := a.Reader
 	_, _ = reader.Discard(a.size) // it was peeked whole
 	switch {
-	case a.Bodyless(x.ctx.Method()):
+	case a.Bodyless(x.request.Method):
 		if a.Length >= 0 {
 			response.Header.SetContentLength(int(a.Length))
 		}
@@ -60,7 +60,7 @@ func (p *Proxy) relay(x *exchange, a *answered) {
 	}
 	if cut := p.settle(x); cut != nil {
 		a.Release(false)
-		x.ctx.SetConnectionClose()
+		x.closes()
 		p.refuse(x, cut)
 		return
 	}
