@@ -1,13 +1,16 @@
 // Package pgtest gives tests real PostgreSQL databases: on the server that
-// TEST_DATABASE_URL names, or on a throw-away cluster of the test process.
+// TEST_DATABASE_URL names, or on a throw-away cluster of the test process, or
+// else in a container.
 package pgtest
 
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -22,11 +25,11 @@ const Variable = "TEST_DATABASE_URL"
 // patience bounds every step that makes a server or a database.
 const patience = 60 * time.Second
 
-// shared is the cluster of this process. It lives until the process ends.
+// shared is the server of this process. It lives until the process ends.
 var shared struct {
-	once   sync.Once
-	server *Server
-	err    error
+	once    sync.Once
+	address string // of a database from which others are made
+	err     error
 }
 
 // template is a migrated database that others are copied from.
@@ -88,9 +91,21 @@ func administration(t testing.TB) string {
 	if address := os.Getenv(Variable); address != "" {
 		return address
 	}
-	shared.once.Do(func() { shared.server, shared.err = launch(Options{}) })
+	shared.once.Do(func() { shared.address, shared.err = share() })
 	require.NoError(t, shared.err)
-	return shared.server.URL("postgres")
+	return shared.address
+}
+
+// share starts the process's server from installed programs, else in Docker.
+func share() (address string, err error) {
+	server, err := launch(Options{})
+	if err == nil {
+		return server.URL("postgres"), nil
+	}
+	if errors.Is(err, errMissing) && exec.Command("docker", "info").Run() == nil {
+		return container()
+	}
+	return "", err
 }
 
 func name() string { return "t" + fmt.Sprintf("%x", []byte(rand.Text()))[:24] }

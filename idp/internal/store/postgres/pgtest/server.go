@@ -89,8 +89,10 @@ func find() (folder string, err error) {
 			return folder, nil
 		}
 	}
-	return "", fmt.Errorf("initdb and postgres not found: install them (apt-get install postgresql) or set %s", Variable)
+	return "", errMissing
 }
+
+var errMissing = errors.New("initdb and postgres not found: install them (apt-get install postgresql), or set " + Variable)
 
 // watch ends the server and removes its folder once its standard input ends,
 // which happens however this process dies.
