@@ -156,6 +156,9 @@ func (a *App) open(ctx context.Context, now idp.Clock) error {
 	if a.issuer, err = issuer.Open(ctx, db, sealer, now); err != nil {
 		return err
 	}
+	if why := a.issuer.Degraded(); why != nil {
+		a.logger.Warn("signing falls back to crypto/rsa", "error", why)
+	}
 	a.issuer.Instrument(a.metrics)
 	a.issuer.Follow(a.cfg.schedule())
 	origin, err := logOrigin(a.cfg.Issuer)

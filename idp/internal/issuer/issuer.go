@@ -15,6 +15,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/issuer/libcrypto"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/turnstile"
 	"github.com/sentryagent/agentidp/shared/apierr"
@@ -32,7 +33,8 @@ type Issuer struct {
 	db        store.DB
 	sealer    *Sealer
 	now       idp.Clock
-	backend   backend
+	backend   atomic.Pointer[backend] // never nil
+	degraded  atomic.Pointer[error]   // why it is not the one it began with
 	turnstile *turnstile.Turnstile
 	schedule  Schedule
 	durations *metrics.PrometheusHistogram // of signatures; nil until Instrument
@@ -44,7 +46,7 @@ type Issuer struct {
 // Open loads the keys of the store. A key that does not open, or does not sign,
 // is an error; that there is none yet is not: see EnsureKey.
 func Open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock) (*Issuer, error) {
-	return open(ctx, db, sealer, now, goBackend)
+	return open(ctx, db, sealer, now, fastest)
 }
 
 func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b backend) (*Issuer, error) {
@@ -52,7 +54,8 @@ func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b bac
 		now = time.Now
 	}
 	cores := runtime.GOMAXPROCS(0)
-	i := &Issuer{db: db, sealer: sealer, now: now, backend: b, turnstile: turnstile.New(cores, cores*waitingPerCore)}
+	i := &Issuer{db: db, sealer: sealer, now: now, turnstile: turnstile.New(cores, cores*waitingPerCore)}
+	i.backend.Store(&b)
 	if err := i.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -63,7 +66,14 @@ func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b bac
 func (i *Issuer) Instrument(set *metrics.Set) {
 	i.durations = obs.Durations(set, "agentidp_sign_seconds")
 	set.NewGauge("agentidp_sign_queue_length", func() float64 { return float64(i.turnstile.Waiting()) })
-	set.NewGauge(obs.Name("agentidp_sign_backend_info", "backend", i.backend.name), func() float64 { return 1 })
+	for _, name := range []string{goBackend.name, libcrypto.Name} {
+		set.NewGauge(obs.Name("agentidp_sign_backend_info", "backend", name), func() float64 {
+			if i.Backend() == name {
+				return 1
+			}
+			return 0
+		})
+	}
 }
 
 // Reload reads the keys again: after a change made elsewhere, and now and then
@@ -147,5 +157,14 @@ func (i *Issuer) ActiveKID() string {
 	return ""
 }
 
+// Degraded says why signatures come from crypto/rsa although this binary holds
+// a faster backend; nil when they do not.
+func (i *Issuer) Degraded() error {
+	if why := i.degraded.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
 // Backend names what computes the signatures.
-func (i *Issuer) Backend() string { return i.backend.name }
+func (i *Issuer) Backend() string { return i.backend.Load().name }

@@ -119,7 +119,7 @@ func TestFirstKey(t *testing.T) {
 	require.Equal(t, idp.OperatorOrganization, log.events[0].OrganizationID)
 	require.Equal(t, map[string]any{"kid": issuer.ActiveKID(), "bits": int64(2048)}, log.events[0].Metadata)
 	require.NoError(t, issuer.Ready())
-	require.Equal(t, "crypto/rsa", issuer.Backend())
+	require.Equal(t, fastest.name, issuer.Backend())
 
 	reopened, err := Open(ctx, db, newSealer(t, 1), clock.now)
 	require.NoError(t, err)
@@ -301,26 +301,37 @@ func TestSelfCheck(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, (&journal{db: db}).commit))
 	for _, b := range []backend{
-		{"liar", func(k *rsa.PrivateKey) (crypto.Signer, error) { return signerFunc{k, lie}, nil }},
-		{"broken", func(k *rsa.PrivateKey) (crypto.Signer, error) { return signerFunc{k, fail}, nil }},
+		{"liar", func(k *rsa.PrivateKey) (crypto.Signer, error) {
+			return signerFunc{func([]byte) ([]byte, error) { return make([]byte, k.Size()), nil }}, nil
+		}},
+		{"broken", func(*rsa.PrivateKey) (crypto.Signer, error) { return signerFunc{fail}, nil }},
 		{"absent", func(*rsa.PrivateKey) (crypto.Signer, error) { return nil, errors.New("no library") }},
 	} {
-		_, err := open(ctx, db, newSealer(t, 1), nil, b)
+		signs, err := open(ctx, db, newSealer(t, 1), nil, b)
+		require.NoError(t, err, "crypto/rsa signs instead")
+		require.Equal(t, "crypto/rsa", signs.Backend())
+		require.ErrorContains(t, signs.Degraded(), b.name)
+		_, err = signs.Sign(ctx, "statuslist+jwt", []byte("{}"))
+		require.NoError(t, err)
+		b.name = goBackend.name // there is nothing to fall back to
+		_, err = open(ctx, db, newSealer(t, 1), nil, b)
 		require.ErrorContains(t, err, b.name)
 	}
+	require.NoError(t, issuer.Degraded())
+	require.Equal(t, fastest.name, issuer.Backend())
 }
 
 type signerFunc struct {
-	*rsa.PrivateKey
-	sign func(k *rsa.PrivateKey, digest []byte) ([]byte, error)
+	sign func(digest []byte) ([]byte, error)
 }
+
+func (s signerFunc) Public() crypto.PublicKey { return nil }
 
 func (s signerFunc) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
-	return s.sign(s.PrivateKey, digest)
+	return s.sign(digest)
 }
 
-func lie(k *rsa.PrivateKey, _ []byte) ([]byte, error) { return make([]byte, k.Size()), nil }
-func fail(*rsa.PrivateKey, []byte) ([]byte, error)    { return nil, errors.New("no signature") }
+func fail([]byte) ([]byte, error) { return nil, errors.New("no signature") }
 
 func TestStoreFailure(t *testing.T) {
 	ctx, db := t.Context(), openStore(t)
@@ -352,5 +363,5 @@ func TestInstrument(t *testing.T) {
 	set.WritePrometheus(&text)
 	require.Contains(t, text.String(), "agentidp_sign_seconds_count 1")
 	require.Contains(t, text.String(), "agentidp_sign_queue_length 0")
-	require.Contains(t, text.String(), `agentidp_sign_backend_info{backend="crypto/rsa"} 1`)
+	require.Contains(t, text.String(), `agentidp_sign_backend_info{backend="`+fastest.name+`"} 1`)
 }

@@ -98,7 +98,7 @@ func (i *Issuer) reopen(row store.Key, previous *ring) (*key, error) {
 			}
 		}
 	}
-	return openKey(row, i.sealer, i.backend)
+	return i.openKey(row)
 }
 
 // publish computes what the JWKS endpoint serves.

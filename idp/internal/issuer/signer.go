@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sentryagent/agentidp/idp/internal/issuer/libcrypto"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
@@ -25,7 +26,17 @@ type backend struct {
 	open func(*rsa.PrivateKey) (crypto.Signer, error)
 }
 
-var goBackend = backend{name: "crypto/rsa", open: func(key *rsa.PrivateKey) (crypto.Signer, error) { return key, nil }}
+var (
+	goBackend = backend{name: "crypto/rsa", open: func(key *rsa.PrivateKey) (crypto.Signer, error) { return key, nil }}
+	// fastest of those in this binary.
+	fastest = goBackend
+)
+
+func init() {
+	if libcrypto.Available {
+		fastest = backend{name: libcrypto.Name, open: libcrypto.Open}
+	}
+}
 
 // key is one opened key pair: decrypted, validated and tried once, not per request.
 type key struct {
@@ -41,8 +52,25 @@ func sealedFor(use store.KeyUse, kid string) []byte {
 }
 
 // openKey decrypts a row and holds it to its own id: whoever can write the
-// store, but has no master key, cannot put in a key of theirs.
-func openKey(row store.Key, sealer *Sealer, b backend) (*key, error) {
+// store, but has no master key, cannot put in a key of theirs. A backend that
+// does not open the key, or does not sign with it, is given up for Go's.
+func (i *Issuer) openKey(row store.Key) (*key, error) {
+	private, err := unseal(row, i.sealer)
+	if err != nil {
+		return nil, err
+	}
+	b := i.backend.Load()
+	k, err := b.key(row, private)
+	if err == nil || b.name == goBackend.name {
+		return k, err
+	}
+	i.degraded.Store(&err)
+	i.backend.Store(&goBackend)
+	return goBackend.key(row, private)
+}
+
+// unseal decrypts a row's private key and checks it.
+func unseal(row store.Key, sealer *Sealer) (*rsa.PrivateKey, error) {
 	der, err := sealer.Open(row.Sealed, sealedFor(row.Use, row.ID))
 	if err != nil {
 		return nil, fmt.Errorf("signing key %.50q: %w", row.ID, err)
@@ -59,6 +87,11 @@ func openKey(row store.Key, sealer *Sealer, b backend) (*key, error) {
 	if err != nil || token.Thumbprint(&private.PublicKey) != row.ID || !bytes.Equal(public, row.Public) {
 		return nil, fmt.Errorf("signing key %s: the public half is another key's", row.ID)
 	}
+	return private, nil
+}
+
+// key opens a key pair and tries it.
+func (b backend) key(row store.Key, private *rsa.PrivateKey) (*key, error) {
 	signer, err := b.open(private)
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s: %s: %w", row.ID, b.name, err)
