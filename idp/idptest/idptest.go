@@ -4,6 +4,7 @@ package idptest
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -39,6 +40,9 @@ type Credential struct {
 	ClientSecret string `json:"clientSecret"`
 }
 
+// pepper of client secrets, version 1.
+var pepper = "1:" + base64.StdEncoding.EncodeToString(make([]byte, 32))
+
 // Start runs an IdP until the test ends. It has no request limit.
 func Start(t testing.TB) *IdP { return StartWithPolicy(t, "") }
 
@@ -48,6 +52,7 @@ func StartWithPolicy(t testing.TB, folder string) *IdP {
 	cfg := app.Default()
 	cfg.PolicyDir = folder
 	cfg.Addr, cfg.DataDir, cfg.LimitsRequestsPerMinute = "127.0.0.1:0", t.TempDir(), 0
+	cfg.Pepper, cfg.BcryptCost = pepper, 0 // bcrypt takes seconds under the race detector
 	p := &IdP{t: t, cfg: cfg}
 	p.Start()
 	t.Cleanup(p.Stop)
