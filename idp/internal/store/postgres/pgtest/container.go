@@ -20,39 +20,35 @@ const image = "postgres:17"
 const fetching = 5 * time.Minute
 
 // container starts a server in Docker and returns the address of a database on
-// it. The container goes when this process ends, however it does.
-func container() (address string, err error) {
+// it. The container goes when alive is closed, with this process at the latest.
+func container() (address string, alive *os.File, err error) {
 	name := "agentidp-postgres-" + strings.ToLower(rand.Text())
 	reader, writer, err := os.Pipe()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer reader.Close()
 	watchman := exec.Command("sh", "-c", `cat >/dev/null; docker rm --force --volumes "$0" >/dev/null`, name)
 	watchman.Stdin = reader
 	watchman.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is not for it
 	if err := watchman.Start(); err != nil {
-		return "", errors.Join(err, writer.Close())
+		return "", nil, errors.Join(err, writer.Close())
 	}
 	ctx, done := context.WithTimeout(context.Background(), fetching)
 	defer done()
 	if _, err := docker(ctx, "run", "--detach", "--name", name, "--publish", "127.0.0.1::5432", "--env", "POSTGRES_HOST_AUTH_METHOD=trust", image); err != nil {
-		return "", errors.Join(err, writer.Close())
+		return "", nil, errors.Join(err, writer.Close())
 	}
 	published, err := docker(ctx, "port", name, "5432")
 	if err != nil {
-		return "", errors.Join(err, writer.Close())
+		return "", nil, errors.Join(err, writer.Close())
 	}
 	address = "postgres://postgres@" + strings.TrimSpace(published) + "/postgres?sslmode=disable"
 	if err := answers(ctx, address); err != nil {
-		return "", errors.Join(fmt.Errorf("container %s: %w", image, err), writer.Close())
+		return "", nil, errors.Join(fmt.Errorf("container %s: %w", image, err), writer.Close())
 	}
-	held = writer
-	return address, nil
+	return address, writer, nil
 }
-
-// held keeps the container's watchman waiting for as long as the process lives.
-var held *os.File
 
 func docker(ctx context.Context, args ...string) (string, error) {
 	output, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()

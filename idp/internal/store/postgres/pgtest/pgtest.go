@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -28,7 +29,8 @@ const patience = 60 * time.Second
 // shared is the server of this process. It lives until the process ends.
 var shared struct {
 	once    sync.Once
-	address string // of a database from which others are made
+	address string   // of a database from which others are made
+	alive   *os.File // it lives until this is closed, be it by the garbage collector
 	err     error
 }
 
@@ -91,21 +93,22 @@ func administration(t testing.TB) string {
 	if address := os.Getenv(Variable); address != "" {
 		return address
 	}
-	shared.once.Do(func() { shared.address, shared.err = share() })
+	shared.once.Do(func() { shared.address, shared.alive, shared.err = share() })
 	require.NoError(t, shared.err)
+	runtime.KeepAlive(shared.alive)
 	return shared.address
 }
 
 // share starts the process's server from installed programs, else in Docker.
-func share() (address string, err error) {
+func share() (address string, alive *os.File, err error) {
 	server, err := launch(Options{})
 	if err == nil {
-		return server.URL("postgres"), nil
+		return server.URL("postgres"), server.watchman, nil
 	}
 	if errors.Is(err, errMissing) && exec.Command("docker", "info").Run() == nil {
 		return container()
 	}
-	return "", err
+	return "", nil, err
 }
 
 func name() string { return "t" + fmt.Sprintf("%x", []byte(rand.Text()))[:24] }

@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,15 @@ func TestDatabasesAreFresh(t *testing.T) {
 	for _, address := range []string{one, two} {
 		require.NoError(t, run(t.Context(), address, "CREATE TABLE a (x text)"))
 	}
+}
+
+// What keeps the server alive is not collected between two tests.
+func TestTheServerIsKept(t *testing.T) {
+	address := URL(t)
+	for range 3 {
+		runtime.GC()
+	}
+	require.Never(t, func() bool { return run(context.Background(), address, "SELECT 1") != nil }, 300*time.Millisecond, 50*time.Millisecond)
 }
 
 func TestMigratesOnce(t *testing.T) {
