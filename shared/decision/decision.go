@@ -72,6 +72,7 @@ const (
 	GapPowerLoss        = "power_loss"        // the machine went down before the last records reached the disk
 	GapTornTail         = "torn_tail"         // the newest records cannot be read back
 	GapCorrupt          = "corrupt"           // records in the middle cannot be read back
+	GapUnwritten        = "unwritten"         // the process ended, as by kill -9, before decisions that it only counted became a record
 	GapNotRetained      = "not_retained"      // asked for again after they were acknowledged and deleted
 	GapSequenceConflict = "sequence_conflict" // the IdP already holds other records under these sequences
 )

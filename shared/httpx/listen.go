@@ -178,7 +178,9 @@ type conn struct {
 	heard    atomic.Bool // the client sent a byte
 	lined    atomic.Bool // and a line break since our last write
 
-	writeUntil time.Time // write deadline; of the writing goroutine
+	readUntil  ReadDeadline
+	writeUntil time.Time   // write deadline; of the writing goroutine
+	stale      atomic.Bool // the socket has another one
 
 	window  time.Duration // > 0: reads are paced; of the reading goroutine
 	minimum int
@@ -191,11 +193,14 @@ func (c *conn) NetConn() net.Conn { return c.Conn }
 func (c *conn) Read(p []byte) (int, error) {
 	if c.window > 0 && c.got >= c.minimum {
 		c.got = 0
-		if err := c.Conn.SetReadDeadline(time.Now().Add(c.window)); err != nil {
+		if err := c.readUntil.Set(c.Conn, time.Now().Add(c.window)); err != nil {
 			return 0, err
 		}
 	}
 	n, err := c.Conn.Read(p)
+	for n == 0 && err != nil && c.readUntil.Early(c.Conn, err) {
+		n, err = c.Conn.Read(p)
+	}
 	c.got += n
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
@@ -214,13 +219,12 @@ func (c *conn) pace(window time.Duration, minimum int) {
 // SetReadDeadline ends a pace: the server calls it before each request.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.window = 0
-	return c.Conn.SetReadDeadline(t)
+	return c.readUntil.Set(c.Conn, t)
 }
 
 // SetDeadline ends a pace as well: a hijacked connection has none.
 func (c *conn) SetDeadline(t time.Time) error {
-	c.window, c.writeUntil = 0, time.Time{}
-	return c.Conn.SetDeadline(t)
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // Write gives each chunk a deadline, so that a long answer may take long but a
@@ -242,11 +246,11 @@ func (c *conn) Write(p []byte) (written int, err error) {
 }
 
 func (c *conn) extend() error {
-	now, timeout := time.Now(), c.listener.opts.WriteTimeout
-	if c.writeUntil.Sub(now) > timeout/2 {
+	timeout := c.listener.opts.WriteTimeout
+	if stale := c.stale.Load() && c.stale.Swap(false); !stale && time.Until(c.writeUntil) > timeout/2 {
 		return nil
 	}
-	c.writeUntil = now.Add(timeout)
+	c.writeUntil = time.Now().Add(timeout)
 	return c.Conn.SetWriteDeadline(c.writeUntil)
 }
 

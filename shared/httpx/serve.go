@@ -20,8 +20,8 @@ const (
 )
 
 // Serve serves the listener until ctx ends. It then stops accepting, closes idle
-// connections, lets requests in flight finish for up to drain, and closes what
-// is left, hijacked connections included. It returns when the server has let go
+// connections, lets requests in flight and hijacked connections end for up to
+// drain, and closes what is left. It returns when the server has let go
 // of every connection, at the latest a few seconds after drain: nil, an error of
 // the listener, or one that wraps ErrCut.
 func Serve(ctx context.Context, server *fasthttp.Server, ln *Listener, drain time.Duration) error {
@@ -39,14 +39,16 @@ func Serve(ctx context.Context, server *fasthttp.Server, ln *Listener, drain tim
 		ln.cut(func(c *conn) bool { return !c.heard.Load() && time.Since(c.since) >= silence })
 	})
 	defer silent.Stop()
-	limit, cancel := context.WithTimeout(background, drain)
+	end := time.Now().Add(drain)
+	limit, cancel := context.WithDeadline(background, end)
 	defer cancel()
 	late := server.ShutdownWithContext(limit) //nolint:contextcheck // ctx has ended; the drain has a time of its own
 	_ = ln.Close()                            // closed already, unless the server had not begun to accept
 	if errors.Is(late, context.DeadlineExceeded) {
 		late = fmt.Errorf("%w: %d were open after %v", ErrCut, ln.Open(), drain)
 	} else {
-		_ = released(ln, lingerTime) // the last answers are on their way; what stays are hijacked connections
+		// The last answers are on their way; hijacked connections are nothing that the server waits for.
+		_ = released(ln, max(lingerTime, time.Until(end))) // what stays is cut
 	}
 	ln.cut(func(*conn) bool { return true })
 	return errors.Join(late, <-served, released(ln, patience))

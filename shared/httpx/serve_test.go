@@ -90,6 +90,32 @@ func TestServeClosesHijackedConnections(t *testing.T) {
 	require.Zero(t, r.ln.Open())
 }
 
+func TestServeLetsHijackedConnectionsEnd(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	r := start(t, httpx.Options{Handler: func(ctx *fasthttp.RequestCtx) {
+		ctx.HijackSetNoResponse(true)
+		ctx.Hijack(func(c net.Conn) {
+			close(entered)
+			<-release
+			_, _ = io.WriteString(c, "the rest of it")
+		})
+	}}, httpx.ListenOptions{})
+	c := r.dial(t)
+	_, err := io.WriteString(c, plain)
+	require.NoError(t, err)
+	<-entered
+	r.stop()
+	// Longer than what is done already has to be on its way; the server has let go of the connection since.
+	late := time.AfterFunc(time.Second, func() { close(release) })
+	defer late.Stop()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
+	all, err := io.ReadAll(c)
+	require.NoError(t, err)
+	require.Equal(t, "the rest of it", string(all))
+	require.NoError(t, r.end(t))
+	require.Zero(t, r.ln.Open())
+}
+
 func TestServeBeforeItBegan(t *testing.T) {
 	ln, err := httpx.Listen("127.0.0.1:0", httpx.ListenOptions{})
 	require.NoError(t, err)

@@ -16,7 +16,9 @@ import (
 )
 
 func TestInputIsItsJSON(t *testing.T) {
-	for _, in := range []Input{sample(), {Token: Token{Audience: []string{}, Scope: []string{}, ExpiresAt: -1}}} {
+	message := sample()
+	message.RPC = &RPC{Protocol: "mcp", Method: "tools/call", Name: "search"}
+	for _, in := range []Input{sample(), message, {RPC: &RPC{}, Token: Token{Audience: []string{}, Scope: []string{}}}, {Token: Token{Audience: []string{}, Scope: []string{}, ExpiresAt: -1}}} {
 		text, err := json.Marshal(in)
 		require.NoError(t, err)
 		want, err := ast.ValueFromReader(bytes.NewReader(text))

@@ -12,6 +12,7 @@ var (
 	keyToken   = ast.StringTerm("token")
 	keyRequest = ast.StringTerm("request")
 	keyRoute   = ast.StringTerm("route")
+	keyRPC     = ast.StringTerm("rpc")
 
 	keyID             = ast.StringTerm("id")
 	keyOrganizationID = ast.StringTerm("organizationId")
@@ -25,11 +26,13 @@ var (
 	keyPath           = ast.StringTerm("path")
 	keyPeer           = ast.StringTerm("peer")
 	keyCapability     = ast.StringTerm("capability")
+	keyProtocol       = ast.StringTerm("protocol")
+	keyName           = ast.StringTerm("name")
 )
 
 // value builds the input document by hand, without the detour over JSON.
 func (in *Input) value() ast.Value {
-	return ast.NewObject(
+	object := ast.NewObject(
 		[2]*ast.Term{keyAgent, ast.ObjectTerm(
 			[2]*ast.Term{keyID, ast.StringTerm(in.Agent.ID)},
 			[2]*ast.Term{keyOrganizationID, ast.StringTerm(in.Agent.OrganizationID)},
@@ -52,6 +55,14 @@ func (in *Input) value() ast.Value {
 			[2]*ast.Term{keyCapability, ast.StringTerm(in.Route.Capability)},
 		)},
 	)
+	if in.RPC != nil {
+		object.Insert(keyRPC, ast.ObjectTerm(
+			[2]*ast.Term{keyProtocol, ast.StringTerm(in.RPC.Protocol)},
+			[2]*ast.Term{keyMethod, ast.StringTerm(in.RPC.Method)},
+			[2]*ast.Term{keyName, ast.StringTerm(in.RPC.Name)},
+		))
+	}
+	return object
 }
 
 func list(values []string) *ast.Term {

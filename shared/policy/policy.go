@@ -19,6 +19,7 @@ type Input struct {
 	Token   Token   `json:"token"`
 	Request Request `json:"request"`
 	Route   Route   `json:"route"`
+	RPC     *RPC    `json:"rpc,omitempty"` // nil: the body is no message, or was not read
 }
 
 // Agent is the authenticated caller; zero on a public route without a token.
@@ -50,6 +51,16 @@ type Request struct {
 type Route struct {
 	ID         string `json:"id"`
 	Capability string `json:"capability"`
+}
+
+// RPC is the JSON-RPC message in the request's body, at sidecar routes that
+// have a protocol. There two questions are asked, which must both be allowed:
+// first with what the route demands, then, where the message demands more, with
+// that in Route.Capability, such as mcp:tool/search.
+type RPC struct {
+	Protocol string `json:"protocol"` // mcp or a2a
+	Method   string `json:"method"`   // "" of a response
+	Name     string `json:"name"`     // of the tool or prompt, else ""
 }
 
 // Public is the capability of a route that demands nothing.
@@ -116,9 +127,9 @@ func Unavailable(reason string, cause error) (Decision, error) {
 	return Decision{Reason: reason}, err
 }
 
-// InputUse says which members of input.request a policy can read. A decision
-// depends on the others in no way.
-type InputUse struct{ Method, Host, Path, Peer bool }
+// InputUse says which members of input.request a policy can read, and whether
+// it can read input.rpc. A decision depends on the others in no way.
+type InputUse struct{ Method, Host, Path, Peer, RPC bool }
 
 // Options of an engine; zero values take the defaults.
 type Options struct {

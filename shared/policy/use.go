@@ -2,9 +2,9 @@ package policy
 
 import "github.com/open-policy-agent/opa/v1/ast"
 
-var everything = InputUse{Method: true, Host: true, Path: true, Peer: true}
+var everything = InputUse{Method: true, Host: true, Path: true, Peer: true, RPC: true}
 
-// uses finds every reference to input.request in compiled modules, where
+// uses finds every reference to input.request and input.rpc in compiled modules, where
 // imports and aliases are resolved and input by itself is a reference too.
 // Whatever is not a plain path, like input[x] or input.request alone, counts
 // as reading all.
@@ -26,9 +26,10 @@ func (u *InputUse) add(more InputUse) {
 	u.Host = u.Host || more.Host
 	u.Path = u.Path || more.Path
 	u.Peer = u.Peer || more.Peer
+	u.RPC = u.RPC || more.RPC
 }
 
-// readBy says what one reference can read of input.request.
+// readBy says what one reference can read of input.request and input.rpc.
 func readBy(ref ast.Ref) InputUse {
 	if !ref[0].Equal(ast.InputRootDocument) {
 		return InputUse{}
@@ -39,6 +40,8 @@ func readBy(ref ast.Ref) InputUse {
 	switch member, isString := ref[1].Value.(ast.String); {
 	case !isString:
 		return everything
+	case member == "rpc":
+		return InputUse{RPC: true}
 	case member != "request":
 		return InputUse{}
 	case len(ref) == 2:

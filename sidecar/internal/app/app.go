@@ -46,6 +46,8 @@ type App struct {
 	tokens   *authn.Authenticator
 	decider  *decide.Decider
 	proxy    *proxy.Proxy
+	extAuthz asked
+	forwards forwardAuth
 	stopping atomic.Bool
 
 	reloading sync.Mutex
@@ -69,7 +71,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	for _, step := range []func(context.Context) error{a.openTLS, a.listen, a.load, a.open, a.compose} {
+	for _, step := range []func(context.Context) error{a.openTLS, a.listen, a.listenExtAuthz, a.listenForwardAuth, a.load, a.open, a.compose, a.composeExtAuthz, a.composeForwardAuth} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -143,7 +145,7 @@ func (a *App) compose(context.Context) (err error) {
 	}
 	a.proxy, err = proxy.New(proxy.Options{
 		Upstream: proxy.Upstream{URL: a.cfg.Upstream, TLS: a.upstreamTLS}, TLS: a.tls, Routes: a.table, Verifier: verifier{a.tokens}, Revocations: a.syncer.Revocations(),
-		Decider: a.decider, Recorder: a.spool, Organizations: a.cfg.allows(a.syncer.Organization), PolicyRevision: a.policy.Revision,
+		Decider: a.decider, Recorder: a.spool, Organizations: a.cfg.allows(a.syncer.Organization), PolicyRevision: a.policy.Revision, Issuer: a.cfg.Issuer,
 		TrustedPeers: a.cfg.TrustedProxies, MaxBody: a.cfg.MaxBodyBytes, Drain: a.cfg.DrainTimeout,
 		Log: a.logger, Metrics: a.metrics, Now: a.now,
 	})
@@ -198,6 +200,12 @@ func (a *App) Close() error {
 	}
 	if a.main != nil {
 		closed(a.main.Close())
+	}
+	if a.extAuthz.listener != nil {
+		closed(a.extAuthz.listener.Close())
+	}
+	if a.forwards.listener != nil {
+		closed(a.forwards.listener.Close())
 	}
 	if a.admin != nil {
 		closed(a.admin.Close())

@@ -60,16 +60,18 @@ type Config struct {
 	JWKSMaxStale       time.Duration `config:"JWKS_MAX_STALE" usage:"how long the last key set is trusted with the IdP away; then 503 keys_stale"`
 	RevocationMaxStale time.Duration `config:"REVOCATION_MAX_STALE" usage:"how long revocations are trusted with the IdP away; then 503 revocations_stale"`
 
-	PolicyDir      string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide; default: built in. A change is taken up within seconds, or by SIGHUP"`
-	PolicyBundle   bool           `config:"POLICY_BUNDLE" usage:"true: the IdP's own policy decides, fetched as a signed bundle; the sidecar's agent needs policies:read"`
-	SpoolMaxBytes  int64          `config:"SPOOL_MAX_BYTES" usage:"most bytes of decisions on disk, at least 262144"`
-	SpoolWhenFull  string         `config:"SPOOL_WHEN_FULL" usage:"block: 503 audit_unavailable; drop_allow: leave allowed ones out; drop_oldest. Default block, drop_oldest with FEED off"`
-	TrustedProxies []netip.Prefix `config:"TRUSTED_PROXIES" usage:"proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id count"`
-	MaxBodyBytes   int64          `config:"MAX_BODY_BYTES" usage:"largest request body"`
-	LogLevel       string         `config:"LOG_LEVEL" usage:"debug (allowed requests too), info, warn or error"`
-	LogFormat      string         `config:"LOG_FORMAT" usage:"json or text"`
-	DrainDelay     time.Duration  `config:"DRAIN_DELAY" usage:"how long /ready says 503 at shutdown while requests are still served; off loopback"`
-	DrainTimeout   time.Duration  `config:"DRAIN_TIMEOUT" usage:"how long requests in flight may take at shutdown"`
+	PolicyDir         string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide; default: built in. A change is taken up within seconds, or by SIGHUP"`
+	PolicyBundle      bool           `config:"POLICY_BUNDLE" usage:"true: the IdP's own policy decides, fetched as a signed bundle; the sidecar's agent needs policies:read"`
+	SpoolMaxBytes     int64          `config:"SPOOL_MAX_BYTES" usage:"most bytes of decisions on disk, at least 262144"`
+	SpoolWhenFull     string         `config:"SPOOL_WHEN_FULL" usage:"block: 503 audit_unavailable; drop_allow: leave allowed ones out; drop_oldest. Default block, drop_oldest with FEED off"`
+	ForwardAuthListen string         `config:"FORWARD_AUTH_LISTEN" usage:"address where nginx, Traefik and Caddy ask (forward-auth), with TLS if TLS_CERT is set; default: nowhere. Only TRUSTED_PROXIES may ask"`
+	ExtAuthzListen    string         `config:"EXT_AUTHZ_LISTEN" usage:"address where Envoy asks (ext_authz gRPC), with TLS if TLS_CERT is set; default: nowhere. Only TRUSTED_PROXIES may ask"`
+	TrustedProxies    []netip.Prefix `config:"TRUSTED_PROXIES" usage:"proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id count"`
+	MaxBodyBytes      int64          `config:"MAX_BODY_BYTES" usage:"largest request body"`
+	LogLevel          string         `config:"LOG_LEVEL" usage:"debug (allowed requests too), info, warn or error"`
+	LogFormat         string         `config:"LOG_FORMAT" usage:"json or text"`
+	DrainDelay        time.Duration  `config:"DRAIN_DELAY" usage:"how long /ready says 503 at shutdown while requests are still served; off loopback"`
+	DrainTimeout      time.Duration  `config:"DRAIN_TIMEOUT" usage:"how long requests in flight may take at shutdown"`
 }
 
 // Default holds every setting that has one.
@@ -114,6 +116,8 @@ func (c *Config) Validate() []config.Problem {
 	l.demand(validAddr(c.AdminAddr), "admin_addr", "must be host:port")
 	l.demand(c.Addr != c.AdminAddr || strings.HasSuffix(c.Addr, ":0"), "admin_addr", "must not be addr")
 	l.demand(c.DataDir != "", "data_dir", "must not be empty")
+	c.checkForwardAuth(&l)
+	c.checkExtAuthz(&l)
 	upstreams := c.checkTraffic(&l)
 	c.checkIssuer(&l)
 	c.checkCredential(&l)
@@ -171,6 +175,25 @@ func (c *Config) checkTLS(l *checklist, upstreams []string) {
 }
 
 func secured(url string) bool { return strings.HasPrefix(url, "https:") }
+
+func (c *Config) checkForwardAuth(l *checklist) {
+	if c.ForwardAuthListen == "" {
+		return
+	}
+	l.demand(validAddr(c.ForwardAuthListen), "forward_auth_listen", "must be host:port")
+	taken := []string{c.Addr, c.AdminAddr, c.ExtAuthzListen}
+	l.demand(!slices.Contains(taken, c.ForwardAuthListen) || strings.HasSuffix(c.ForwardAuthListen, ":0"), "forward_auth_listen", "must not be addr, admin_addr or ext_authz_listen")
+	l.demand(len(c.TrustedProxies) > 0, "forward_auth_listen", "needs trusted_proxies: nobody else may ask")
+}
+
+func (c *Config) checkExtAuthz(l *checklist) {
+	if c.ExtAuthzListen == "" {
+		return
+	}
+	l.demand(validAddr(c.ExtAuthzListen), "ext_authz_listen", "must be host:port")
+	l.demand(c.ExtAuthzListen != c.Addr && c.ExtAuthzListen != c.AdminAddr || strings.HasSuffix(c.ExtAuthzListen, ":0"), "ext_authz_listen", "must not be addr or admin_addr")
+	l.demand(len(c.TrustedProxies) > 0, "ext_authz_listen", "needs trusted_proxies: nobody else may ask")
+}
 
 func (c *Config) checkIssuer(l *checklist) {
 	if c.Issuer == "" {
@@ -232,9 +255,14 @@ func (c *Config) checkBounds(l *checklist) {
 
 // loopback reports whether clients can only be of this host.
 func (c *Config) loopback() bool {
-	host, _, err := net.SplitHostPort(c.Addr)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	for _, addr := range []string{c.Addr, c.ForwardAuthListen, c.ExtAuthzListen} {
+		host, _, err := net.SplitHostPort(addr)
+		ip := net.ParseIP(host)
+		if addr != "" && (err != nil || host != "localhost" && !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
 }
 
 func validAddr(addr string) bool {

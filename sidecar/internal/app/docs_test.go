@@ -128,6 +128,18 @@ func inCode(t *testing.T) reasons {
 			found.add(t, literal.Elts[1], "")
 		}
 	})
+	for _, asked := range []string{"sidecar/internal/forwardauth/convention.go", "sidecar/internal/extauthz/question.go"} {
+		walk(t, asked, func(n ast.Node) {
+			if literal, ok := n.(*ast.CompositeLit); ok && name(literal.Type) == "Refusal" {
+				found.add(t, literal.Elts[1].(*ast.KeyValueExpr).Value, "400")
+			}
+		})
+	}
+	walk(t, "sidecar/internal/rpc/problem.go", func(n ast.Node) {
+		if literal, ok := n.(*ast.CompositeLit); ok && name(literal.Type) == "Problem" {
+			found.add(t, literal.Elts[1], "400")
+		}
+	})
 	walk(t, "shared/token/token.go", func(n ast.Node) {
 		if spec, ok := n.(*ast.ValueSpec); ok && name(spec.Type) == "Reason" {
 			found.add(t, spec.Values[0], "401")

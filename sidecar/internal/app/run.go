@@ -24,6 +24,8 @@ func (a *App) Run(ctx context.Context) error {
 	admin := a.start(apart, cancel, a.serveAdmin)
 	syncing := a.start(apart, cancel, func(ctx context.Context) error { a.syncer.Run(ctx); return nil })
 	serving := a.start(apart, cancel, a.serveClients)
+	asked := a.start(apart, cancel, a.serveExtAuthz)
+	forwards := a.start(apart, cancel, a.serveForwardAuth)
 	certificates := a.start(apart, cancel, a.watchCertificates)
 	watching := a.start(apart, cancel, a.watch)
 	a.logger.InfoContext(ctx, "serving", "addr", a.main.Addr().String(), "adminAddr", a.admin.Addr().String(), "upstream", a.cfg.Upstream,
@@ -40,7 +42,9 @@ func (a *App) Run(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), context.Canceled) { // we were asked to end, and can serve on
 		a.drain(apart)
 	}
-	err := errors.Join(a.spool.Err(), serving.stop(), watching.stop(), syncing.stop(), certificates.stop())
+	asked.cancel() // both drain at once
+	forwards.cancel()
+	err := errors.Join(a.spool.Err(), asked.stop(), forwards.stop(), serving.stop(), watching.stop(), syncing.stop(), certificates.stop())
 	left := a.spool.Status()
 	a.logger.InfoContext(apart, "stopped", "decisions", left.Next, "unshipped", left.Next-left.Acked)
 	return errors.Join(err, admin.stop(), a.Close())

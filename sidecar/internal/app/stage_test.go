@@ -142,6 +142,19 @@ func (s *stage) waitFor(what string, condition func() bool) {
 	}
 }
 
+// shipped waits until the IdP has every decision so far, for as long as it takes more.
+func (s *stage) shipped() {
+	s.t.Helper()
+	unshipped := func() float64 {
+		_, body := s.ready()
+		return body["spool"].(map[string]any)["unshipped"].(float64)
+	}
+	for left := unshipped(); left > 0; {
+		s.waitFor("fewer decisions are left to ship", func() bool { return unshipped() < left })
+		left = unshipped()
+	}
+}
+
 type reply struct {
 	status int
 	reason string // X-AgentIdP-Error

@@ -5,13 +5,14 @@ package authn
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/dgraph-io/ristretto/v2"
@@ -53,6 +54,7 @@ type Options struct {
 // Identity is what a verified token says.
 type Identity struct {
 	Claims token.Claims
+	Scope  []string          // the members of the scope; shared: read only
 	Digest [sha256.Size]byte // SHA-256 of the token's text
 }
 
@@ -61,16 +63,18 @@ type Authenticator struct {
 	options  Options
 	verifier *token.Verifier
 	cache    *ristretto.Cache[uint64, *entry] // nil: off
-	fold     func(digest [sha256.Size]byte) uint64
+	marks    marker
+	fold     func(mark) uint64
 	turns    chan struct{}
 
 	hits, misses, dropped *metrics.Counter
 }
 
-// entry is immutable. It holds the whole digest, because the cache finds it by
+// entry is immutable. It holds the whole mark, because the cache finds it by
 // 64 bits of it, and the epoch of the keys it was verified under.
 type entry struct {
 	identity Identity
+	mark     mark
 	epoch    uint64
 	until    int64 // Unix nanoseconds
 }
@@ -86,7 +90,7 @@ func New(o Options) (*Authenticator, error) {
 		verifier: &token.Verifier{
 			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, MaxLifetime: o.MaxLifetime, Leeway: o.Leeway, Now: o.Now, AllowForeign: o.AllowForeign,
 		},
-		fold:    func(digest [sha256.Size]byte) uint64 { return binary.LittleEndian.Uint64(digest[:8]) },
+		fold:    func(m mark) uint64 { return binary.LittleEndian.Uint64(m[:8]) },
 		turns:   make(chan struct{}, o.Verifying),
 		hits:    o.Metrics.NewCounter("sidecar_token_cache_hits_total"),
 		misses:  o.Metrics.NewCounter("sidecar_token_cache_misses_total"),
@@ -103,7 +107,8 @@ func New(o Options) (*Authenticator, error) {
 		return nil, fmt.Errorf("token cache: %w", err)
 	}
 	a.cache = cache
-	return a, nil
+	a.marks, err = newMarker()
+	return a, err
 }
 
 func (o Options) withDefaults() Options {
@@ -136,53 +141,54 @@ func (a *Authenticator) Close() {
 }
 
 // Verify returns what a good token says, a *token.Error for a refused one, and
-// an *apierr.Error when it cannot decide now. Revocation is not its matter: it
-// is checked on every request, cached or not.
+// an *apierr.Error when it cannot decide now. raw may be borrowed: nothing of it
+// is kept. Revocation is not its matter: it is checked on every request, cached or not.
 func (a *Authenticator) Verify(ctx context.Context, raw string) (Identity, error) {
 	if len(raw) > token.MaxLength {
 		// Not even hashed: the verifier names the reason.
 		_, err := a.verifier.Verify(ctx, raw)
 		return Identity{}, err
 	}
-	digest := sha256.Sum256(unsafe.Slice(unsafe.StringData(raw), len(raw))) //nolint:gosec // only read, not kept: saves a copy
 	// The epoch is read before the keys: an entry can only be thought older than it is.
 	epoch := a.options.Keys.Epoch()
-	if found := a.lookup(&digest, epoch); found != nil {
-		a.hits.Inc()
-		return found.identity, nil
+	remembered := a.cache != nil && epoch != NoEpoch
+	var m mark
+	if remembered {
+		m = a.marks.of(raw)
+		if found := a.lookup(&m, epoch); found != nil {
+			a.hits.Inc()
+			return found.identity, nil
+		}
 	}
 	a.misses.Inc()
+	raw = strings.Clone(raw)
 	claims, err := a.verify(ctx, raw)
 	if err != nil {
 		return Identity{}, err
 	}
-	identity := Identity{Claims: claims, Digest: digest}
-	a.remember(identity, epoch)
+	identity := Identity{Claims: claims, Scope: strings.Fields(claims.Scope), Digest: sha256.Sum256(bytesOf(raw))}
+	if remembered {
+		a.remember(&entry{identity: identity, mark: m, epoch: epoch})
+	}
 	return identity, nil
 }
 
-func (a *Authenticator) lookup(digest *[sha256.Size]byte, epoch uint64) *entry {
-	if a.cache == nil || epoch == NoEpoch {
-		return nil
-	}
-	found, ok := a.cache.Get(a.fold(*digest))
-	if !ok || found.identity.Digest != *digest || found.epoch != epoch || a.options.Now().UnixNano() >= found.until {
+func (a *Authenticator) lookup(m *mark, epoch uint64) *entry {
+	found, ok := a.cache.Get(a.fold(*m))
+	if !ok || subtle.ConstantTimeCompare(found.mark[:], m[:]) != 1 || found.epoch != epoch || a.options.Now().UnixNano() >= found.until {
 		return nil
 	}
 	return found
 }
 
-func (a *Authenticator) remember(identity Identity, epoch uint64) {
-	if a.cache == nil || epoch == NoEpoch {
-		return
-	}
+func (a *Authenticator) remember(made *entry) {
 	now := a.options.Now()
-	life := min(a.options.MaxTTL, time.Unix(identity.Claims.ExpiresAt, 0).Sub(now))
+	life := min(a.options.MaxTTL, time.Unix(made.identity.Claims.ExpiresAt, 0).Sub(now))
 	if life <= 0 {
 		return // within the leeway only: verified each time
 	}
-	made := &entry{identity: identity, epoch: epoch, until: now.Add(life).UnixNano()}
-	if !a.cache.SetWithTTL(a.fold(identity.Digest), made, 1, life) {
+	made.until = now.Add(life).UnixNano()
+	if !a.cache.SetWithTTL(a.fold(made.mark), made, 1, life) {
 		a.dropped.Inc()
 	}
 }

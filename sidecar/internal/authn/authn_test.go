@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
@@ -183,7 +186,7 @@ func TestE3_ATokenOfAnotherAudienceOrIssuerIsNeverTakenFromACache(t *testing.T) 
 
 func TestE4_CollidingHashesAreToldApart(t *testing.T) {
 	w := newWorld(t, nil)
-	w.a.fold = func([32]byte) uint64 { return 7 }
+	w.a.fold = func(mark) uint64 { return 7 }
 	mine, theirs := w.sign("k1", nil), w.sign("k1", func(c jwt.MapClaims) { c["sub"] = "agent-2" })
 	w.warm(mine)
 	identity, err := w.a.Verify(t.Context(), theirs)
@@ -200,8 +203,25 @@ func TestAnUnknownKeyIsAskedForOnce(t *testing.T) {
 	w.refused(w.sign("k3", nil), token.UnknownKey)
 	require.Equal(t, 2, w.keys.refetchs)
 	w.refused("x.y.z", token.Malformed)
+	_, rest, _ := strings.Cut(w.sign("k4", nil), ".") // A3: no key is looked up for another algorithm
+	w.refused(base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS384","typ":"at+jwt","kid":"k4"}`))+"."+rest, token.BadAlgorithm)
 	w.refused(strings.Repeat(".", 100_000), token.Oversize)
 	require.Equal(t, 2, w.keys.refetchs, "nothing malformed asks")
+}
+
+// A10: what is too long, or has too many parts, is neither hashed nor decoded.
+func TestA10_AnOversizeTokenIsNotLookedAt(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, raw := range []string{strings.Repeat(".", 100_000), strings.Repeat("A", 64<<10), strings.Repeat("e30.", 16<<10)} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 100 {
+			w.refused(raw, token.Oversize)
+		}
+		runtime.ReadMemStats(&after)
+		require.Less(t, (after.TotalAlloc-before.TotalAlloc)/100, uint64(len(raw)/8), "bytes for one refusal")
+	}
+	require.Zero(t, w.a.misses.Get(), "not even looked up")
 }
 
 func TestWhatCannotBeDecidedIsNotARefusal(t *testing.T) {
@@ -252,4 +272,42 @@ func TestOptionsAreRequired(t *testing.T) {
 		_, err := New(o)
 		require.Error(t, err)
 	}
+}
+
+// A mark tells every text from every other: another byte, another length.
+func TestMarks(t *testing.T) {
+	real, err := newMarker()
+	require.NoError(t, err)
+	require.NotNil(t, real.gmac)
+	text := strings.Repeat("e30.", 100)
+	for name, m := range map[string]*marker{"GMAC": &real, "where FIPS 140 forbids it": {}} {
+		seen := map[mark]string{m.of(text): text}
+		for i := range len(text) {
+			for _, other := range []string{text[:i], text[i:] + text[:i] + "x", text[:i] + "~" + text[i+1:]} {
+				made := m.of(other)
+				if text, met := seen[made]; met {
+					require.Equal(t, text, other, name)
+				}
+				seen[made] = other
+				require.Equal(t, made, m.of(strings.Clone(other)), name)
+			}
+		}
+	}
+	another, err := newMarker()
+	require.NoError(t, err)
+	require.NotEqual(t, real.of(text), another.of(text), "the key is this process's, this cache's")
+}
+
+// What is borrowed may change as soon as the answer is there.
+func TestNothingOfATokensTextIsKept(t *testing.T) {
+	w := newWorld(t, nil)
+	raw := []byte(w.sign("k1", nil))
+	identity, err := w.a.Verify(t.Context(), unsafe.String(&raw[0], len(raw)))
+	require.NoError(t, err)
+	want := w.sign("k1", nil)
+	clear(raw)
+	require.Equal(t, "agent-1", identity.Claims.Subject)
+	require.Equal(t, strings.Fields(identity.Claims.Scope), identity.Scope)
+	require.NotZero(t, identity.Digest)
+	w.warm(want)
 }

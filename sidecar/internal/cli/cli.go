@@ -55,6 +55,7 @@ IdP at the very first start, and what DATA_DIR keeps afterwards.`,
 				return err
 			}
 			defer command.OnHangup(cmd.Context(), a.Reload)()
+			spareProcessor()
 			return a.Run(cmd.Context())
 		})
 }

@@ -46,13 +46,13 @@ func TestPolicyExplain(t *testing.T) {
 	status, stdout, stderr := run(nil, "policy", "explain", "--route", "/notes/{id}", "--capability", "notes:read", "--path", "/notes/7", "--scope", "x:y,notes:write", "--agent", "a")
 	require.Zero(t, status, stderr)
 	require.Contains(t, stdout, "denied: capability_missing  (revision ")
-	require.Contains(t, stdout, "stopped at: demanded in input.token.scope  (authz.rego:21)")
+	require.Regexp(t, `stopped at: demanded in input\.token\.scope  \(authz\.rego:\d+\)`, stdout)
 
 	input := file(t, "input.json", `{"agent":{"id":"a"},"token":{"scope":["notes:*"]},"request":{"method":"GET"},"route":{"id":"/notes","capability":"notes:read"}}`)
 	status, stdout, stderr = run(nil, "policy", "explain", "--input", input)
 	require.Zero(t, status, stderr)
 	require.Contains(t, stdout, "allowed: capability")
-	require.Contains(t, stdout, `yes  agentidp.authz.decision = {"allow": true, "reason": "capability"}  (authz.rego:14)`)
+	require.Regexp(t, `yes  agentidp\.authz\.decision = \{"allow": true, "reason": "capability"\}  \(authz\.rego:\d+\)`, stdout)
 
 	dir := folder(t, "decision := {\"allow\": true, \"reason\": \"x\"} if 1 / input.token.exp == 1\n", "")
 	status, stdout, _ = run(nil, "policy", "explain", "--policy-dir", dir, "--route", "/x")

@@ -19,6 +19,7 @@ type key struct {
 	route, capability string
 	method, host      string
 	path, peer        string
+	rpc               policy.RPC
 }
 
 func newKey(digest *[32]byte, in *policy.Input, engine *policy.Engine, epoch uint64) key {
@@ -36,6 +37,9 @@ func newKey(digest *[32]byte, in *policy.Input, engine *policy.Engine, epoch uin
 	if use.Peer {
 		k.peer = in.Request.Peer
 	}
+	if use.RPC && in.RPC != nil {
+		k.rpc = *in.RPC // its protocol is never ""
+	}
 	return k
 }
 
@@ -49,7 +53,7 @@ func standsFor(digest *[32]byte, in *policy.Input) bool {
 
 // clone copies the strings, which may be borrowed from the request.
 func (k key) clone() key {
-	for _, s := range []*string{&k.route, &k.capability, &k.method, &k.host, &k.path, &k.peer} {
+	for _, s := range []*string{&k.route, &k.capability, &k.method, &k.host, &k.path, &k.peer, &k.rpc.Protocol, &k.rpc.Method, &k.rpc.Name} {
 		*s = strings.Clone(*s)
 	}
 	return k
@@ -59,7 +63,8 @@ func (k key) clone() key {
 const entryBytes = 512
 
 func (k *key) bytes() int64 {
-	return int64(entryBytes + len(k.route) + len(k.capability) + len(k.method) + len(k.host) + len(k.path) + len(k.peer))
+	return int64(entryBytes + len(k.route) + len(k.capability) + len(k.method) + len(k.host) + len(k.path) + len(k.peer) +
+		len(k.rpc.Protocol) + len(k.rpc.Method) + len(k.rpc.Name))
 }
 
 // entry is immutable. It carries its whole key, because the cache finds it by
@@ -135,11 +140,13 @@ func (c *cache) put(k key, decision policy.Decision, expiresAt int64) {
 // hash is seeded, so that nobody outside can prepare keys that push each other
 // out. It leaves out the epoch: a new policy's decision replaces the old one in place.
 func (c *cache) hash(k *key) uint64 {
-	var h maphash.Hash
-	h.SetSeed(c.seed)
-	h.Write(k.digest[:])
-	for _, s := range [...]string{k.route, k.capability, k.method, k.host, k.path, k.peer} {
-		h.WriteString(s)
+	const odd = 0x9e3779b97f4a7c15 // spreads what order the strings have
+	h := maphash.Bytes(c.seed, k.digest[:])
+	for _, s := range [...]string{k.route, k.capability, k.method, k.host, k.path, k.peer, k.rpc.Protocol, k.rpc.Method, k.rpc.Name} {
+		h *= odd
+		if s != "" {
+			h ^= maphash.String(c.seed, s)
+		}
 	}
-	return h.Sum64() & c.mask
+	return h & c.mask
 }

@@ -226,7 +226,7 @@ func TestCacheChangesNoDecision(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
 	rules := func() string {
-		member := pick("agent.id", "token.jti", "token.scope[0]", "request.method", "request.host", "request.path", "request.peer", "route.id", "route.capability")
+		member := pick("agent.id", "token.jti", "token.scope[0]", "request.method", "request.host", "request.path", "request.peer", "route.id", "route.capability", "rpc.protocol", "rpc.method", "rpc.name")
 		return fmt.Sprintf("decision := {\"allow\": true, \"reason\": \"yes\"} if input.%s in {\"1\", \"/1\"}\n\nelse := {\"allow\": false, \"reason\": \"%s\"}", member, pick("no", "never"))
 	}
 	holder := newHolder(t, rules(), patient)
@@ -242,6 +242,9 @@ func TestCacheChangesNoDecision(t *testing.T) {
 			Token:   policy.Token{JTI: token, Scope: []string{token}, ExpiresAt: exp},
 			Request: policy.Request{Method: pick("1", "2"), Host: pick("1", "2"), Path: pick("/1", "/2"), Peer: pick("1", "2")},
 			Route:   policy.Route{ID: pick("/1", "/2"), Capability: pick("1", "2")},
+		}
+		if random.IntN(3) > 0 {
+			in.RPC = &policy.RPC{Protocol: pick("1", "2"), Method: pick("1", "2"), Name: pick("", "1", "2")}
 		}
 		want, err := holder.Decide(t.Context(), in)
 		require.NoError(t, err)

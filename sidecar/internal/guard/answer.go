@@ -26,9 +26,13 @@ func (a *Answer) Bodyless(method []byte) bool {
 }
 
 // Certain reports whether client and server agree beyond doubt on where the
-// answer to the method ends. A server that is wrong about what needs no body
-// sends it all the same, so an answer without one must not announce any, nor
-// leave it open; only a 304 usually says nothing.
+// answer to the method ends. RFC 9112 section 6.3 gives some answers no body
+// whatever their fields say, but servers that keep the connection send one all the
+// same: gunicorn passes on what the application yields behind a 204, or a HEAD, in
+// a write of its own after the head. It looks like nothing followed, until the
+// bytes arrive as the answer to somebody else's request. So an answer without a
+// body must not announce any, nor leave it open; only a 304, which is made by
+// what knows the rule, usually says nothing.
 func (a *Answer) Certain(method []byte) bool {
 	if a.Bodyless(method) {
 		return a.Length == 0 || a.Length == UntilClose && a.Status == 304 && string(method) != "HEAD"

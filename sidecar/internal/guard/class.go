@@ -65,6 +65,9 @@ func (f *folded) class() class {
 			return identity
 		}
 	}
+	if bytes.HasPrefix(f.bytes(), webSocketFamily) {
+		return rebuilt
+	}
 	return endToEnd
 }
 
@@ -76,6 +79,14 @@ func (h *Head) Forwards(name []byte) bool {
 	return f.class() == endToEnd && !h.connection.names(&f)
 }
 
+// Disguised reports whether the field is none that Forwards drops for its name,
+// but that a gateway could take for one: where it cannot be removed, the request
+// must be refused.
+func Disguised(name []byte) bool {
+	f := fold(name)
+	return !f.exact && f.class() != endToEnd
+}
+
 // Returns reports whether a field of the upstream's answer goes to the client
 // as it came. Content-Length and Date do not: the server writes its own.
 func (a *Answer) Returns(name []byte) bool {
@@ -83,10 +94,23 @@ func (a *Answer) Returns(name []byte) bool {
 	switch string(f.bytes()) {
 	case "server", "date":
 		return false
-	case "authorization", "traceparent", "host", "expect":
+	case "authorization", "traceparent", "host", "expect", "sec-websocket-version":
 		return !a.connection.names(&f)
 	}
 	return f.class() == endToEnd && !a.connection.names(&f)
+}
+
+// Trails reports whether a trailer of the upstream's goes to the client: one
+// that could stand in the head and, late as it is, changes nothing that was
+// read before (RFC 9110 section 6.5.1).
+func (a *Answer) Trails(name []byte) bool {
+	f := fold(name)
+	switch string(f.bytes()) {
+	case "content-type", "content-encoding", "content-range", "content-language", "content-location", "cache-control", "expires", "age", "vary",
+		"location", "retry-after", "set-cookie", "www-authenticate", "authentication-info", "authorization", "host", "expect", "traceparent", "x-request-id":
+		return false
+	}
+	return f.class() == endToEnd && a.Returns(name)
 }
 
 // options are the values of the Connection fields of one head.

@@ -78,7 +78,7 @@ func plain(value []byte) *Refusal {
 
 // fields reads the block once: every rule that needs more than one field's
 // bytes is held here.
-func (l Limits) fields(block []byte, h *Head) *Refusal {
+func (l Limits) fields(method, block []byte, h *Head) *Refusal {
 	if len(block) > l.FieldBytes {
 		return errFieldsLarge
 	}
@@ -92,7 +92,7 @@ func (l Limits) fields(block []byte, h *Head) *Refusal {
 			if len(rest) > 0 {
 				return errLineEnding
 			}
-			return s.end()
+			return s.end(method)
 		}
 		if count == l.Fields {
 			return errFieldsMany
@@ -112,6 +112,8 @@ type scan struct {
 	head             *Head
 	seen             uint32 // singletons met
 	length, encoding bool
+	h2c              bool   // HTTP2-Settings is there
+	version          []byte // of WebSocket
 }
 
 // Fields that may stand once only, by bit. A second one means that two readers
@@ -133,6 +135,8 @@ const (
 	sawUpgrade
 	sawTraceparent
 	sawRequestID
+	sawWebSocketKey
+	sawWebSocketVersion
 )
 
 // field takes one field in its own spelling; name is folded.
@@ -155,6 +159,18 @@ func (s *scan) field(name, value []byte) *Refusal {
 		return s.head.connection.add(value)
 	case "upgrade":
 		return s.upgrade(value)
+	case "http2-settings":
+		s.h2c = true
+		return nil
+	case "sec-websocket-key":
+		s.head.key = value
+		return s.once(sawWebSocketKey)
+	case "sec-websocket-version":
+		s.version = value
+		return s.once(sawWebSocketVersion)
+	case "origin":
+		s.head.Origin = value
+		return s.once(sawOrigin)
 	case "expect":
 		s.head.Expect = Continue(value)
 		if !s.head.Expect {
@@ -190,8 +206,6 @@ func singleton(name []byte) uint32 {
 		return sawRange
 	case "referer":
 		return sawReferer
-	case "origin":
-		return sawOrigin
 	case "from":
 		return sawFrom
 	case "date":
@@ -248,21 +262,8 @@ func (s *scan) transferEncoding(value []byte) *Refusal {
 	return nil
 }
 
-// upgrade lets offers pass that the proxy may ignore (they are stripped), but
-// refuses a WebSocket handshake: its sender can do nothing with a plain answer.
-func (s *scan) upgrade(value []byte) *Refusal {
-	for rest := value; len(rest) > 0; {
-		var protocol []byte
-		protocol, rest = element(rest)
-		if equal(protocol, "websocket") {
-			return errUpgrade
-		}
-	}
-	return s.once(sawUpgrade)
-}
-
 // end judges the whole.
-func (s *scan) end() *Refusal {
+func (s *scan) end(method []byte) *Refusal {
 	if s.length && s.encoding {
 		return errFraming
 	}
@@ -271,6 +272,9 @@ func (s *scan) end() *Refusal {
 	}
 	if !ValidHost(s.head.Host) {
 		return errHost
+	}
+	if s.head.WebSocket {
+		return s.handshake(method)
 	}
 	return nil
 }

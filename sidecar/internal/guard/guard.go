@@ -50,6 +50,8 @@ var (
 	errFraming          = &Refusal{http.StatusBadRequest, "framing_conflict"}
 	errExpect           = &Refusal{http.StatusExpectationFailed, "expectation_failed"}
 	errUpgrade          = &Refusal{http.StatusBadRequest, "upgrade_refused"}
+	errHandshake        = &Refusal{http.StatusBadRequest, "websocket_handshake"}
+	errHandshakeVersion = &Refusal{http.StatusUpgradeRequired, "websocket_version"}
 )
 
 // LineEnding is the refusal of a request line that ended in a bare LF, for
@@ -91,6 +93,9 @@ type Head struct {
 	ForwardedFor   []byte // last field line
 	ForwardedProto []byte // X-Forwarded-Proto
 	Traceparent    []byte
+	WebSocket      bool   // an opening handshake (RFC 6455 section 4.2.1)
+	Origin         []byte // nil without the field
+	key            []byte // Sec-WebSocket-Key
 	connection     options
 }
 
@@ -117,7 +122,7 @@ func (l Limits) Check(r Request, h *Head) *Refusal {
 	if why := query(h.Query); why != nil {
 		return why
 	}
-	return l.fields(r.Fields, h)
+	return l.fields(r.Method, r.Fields, h)
 }
 
 // line judges version, method and the form of the target.

@@ -33,6 +33,7 @@ func (c *cached) Verify(_ context.Context, raw string) (proxy.Identity, error) {
 func (c *cached) Revoked(*token.Claims) (string, bool) { return "", false }
 func (c *cached) Stale() bool                          { return false }
 func (c *cached) Known() bool                          { return true }
+func (c *cached) Owe(int64)                            {}
 func (c *cached) Admit() error                         { return nil }
 func (c *cached) Decide(context.Context, [32]byte, policy.Input) (policy.Decision, error) {
 	return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil
@@ -64,7 +65,7 @@ func BenchmarkHop(b *testing.B) {
 
 	table, err := route.Load([]byte(routes))
 	require.NoError(b, err)
-	c := &cached{identity: proxy.Identity{Claims: token.Claims{
+	c := &cached{identity: proxy.Identity{Scope: []string{"notes:read", "notes:write"}, Claims: token.Claims{
 		Subject: agentID, ClientID: clientID, Organization: organization, Scope: "notes:read notes:write", JTI: "jti", Audience: []string{audience},
 		ExpiresAt: time.Now().Add(time.Hour).Unix(),
 	}}}

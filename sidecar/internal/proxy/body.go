@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/sentryagent/agentidp/shared/apierr"
-	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/sidecar/internal/guard"
 )
 
@@ -18,20 +17,21 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 type bodySource struct {
 	from    io.Reader // nil: none
 	length  int64     // guard.Chunked: not declared
-	client  *watched
+	edge    edge
 	touched bool // nobody can read it from its start again
 	read    int64
+	held    int64 // bytes of it that are in memory
 	err     error // the client's fault
 	long    bool  // long enough to be judged again on its way
 }
 
 // open gives the request's body; from now on it must come at its pace.
 func (p *Proxy) open(x *exchange) *refusal {
-	x.body = bodySource{length: x.head.Length, client: x.conn}
+	x.body = bodySource{length: x.head.Length, edge: x.edge}
 	if !x.head.HasBody() {
 		return nil
 	}
-	from, err := httpx.OpenBody(x.ctx, p.MaxBody, httpx.Pace{Window: p.BodyWindow})
+	from, err := x.edge.body()
 	if err != nil {
 		return bodyLarge
 	}
@@ -87,15 +87,9 @@ func (b *bodySource) write(w *bufio.Writer, p []byte) error {
 	return w.Flush()
 }
 
-// end finishes the message, if the client did. fasthttp takes the end of the
-// connection for the end of a chunked body; nothing of a whole one is left to
-// read when it ends, so a connection that was read to its end cut it.
+// end finishes the message, if the client did.
 func (b *bodySource) end(w *bufio.Writer) error {
-	whole := b.read == b.length
-	if b.length == guard.Chunked {
-		whole = b.client != nil && !b.client.ended
-	}
-	if !whole {
+	if !b.complete() {
 		b.err = io.ErrUnexpectedEOF
 		return errBody
 	}
@@ -106,6 +100,14 @@ func (b *bodySource) end(w *bufio.Writer) error {
 	return nil
 }
 
+// complete reports, at the body's end, whether it came whole.
+func (b *bodySource) complete() bool {
+	if b.length == guard.Chunked {
+		return !b.edge.cutShort()
+	}
+	return b.read == b.length
+}
+
 // refusal words the client's fault.
 func (b *bodySource) refusal() *refusal {
 	switch {
@@ -113,7 +115,7 @@ func (b *bodySource) refusal() *refusal {
 		return bodyLarge
 	case apierr.Is(b.err, apierr.RequestTimeout):
 		return bodyTimeout
-	case errors.Is(b.err, io.ErrUnexpectedEOF), b.client != nil && b.client.ended:
+	case errors.Is(b.err, io.ErrUnexpectedEOF), b.edge.cutShort():
 		return bodyIncomplete
 	}
 	return bodyMalformed

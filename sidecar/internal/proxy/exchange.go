@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/sidecar/internal/guard"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
+	"github.com/sentryagent/agentidp/sidecar/internal/rpc"
 	"github.com/sentryagent/agentidp/sidecar/internal/upstream"
 )
 
@@ -21,9 +22,10 @@ import (
 // on the way and kept once.
 type exchange struct {
 	proxy     *Proxy
-	ctx       *fasthttp.RequestCtx // until the handler returned; nil when only a judgement is asked for
+	edge      edge                 // nil when only a judgement is asked for
+	ctx       *fasthttp.RequestCtx // of an HTTP/1.1 client, until the handler returned
 	request   guard.Request        // views that are good as long as ctx
-	conn      *watched             // nil on a listener that is not ours
+	conn      *watched             // of an HTTP/1.1 client; nil on a listener that is not ours
 	started   time.Time
 	client    netip.Addr // behind trusted peers
 	proto     string     // http or https, as the client sees it
@@ -34,6 +36,8 @@ type exchange struct {
 	known     bool               // identity is; else the request is anonymous
 	identity  Identity
 	body      bodySource
+	call      *rpc.Message // on a route with a protocol, once the body was read
+	filtered  bool         // of a live exchange's probe: the answer is
 	answer    answered
 	record    decision.Record
 	live      *live // nil while it is not watched
@@ -51,6 +55,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 func (p *Proxy) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x := exchanges.Get().(*exchange)
 	*x = exchange{proxy: p, ctx: ctx, conn: watchedOf(ctx.Conn()), started: time.Now(), proto: "http"}
+	x.edge = h1{x}
 	if x.conn != nil {
 		x.client, x.record.Peer = x.conn.peer, x.conn.peerText
 	}
@@ -64,10 +69,11 @@ func (p *Proxy) begin(ctx *fasthttp.RequestCtx) *exchange {
 	return x
 }
 
-// closes makes this the last request of its connection.
-func (x *exchange) closes() {
-	if x.ctx != nil {
-		x.ctx.SetConnectionClose()
+// closes makes this the last request of its connection. doubtful: what follows
+// it may be none at all.
+func (x *exchange) closes(doubtful bool) {
+	if x.edge != nil {
+		x.edge.closes(doubtful)
 	}
 }
 
@@ -75,7 +81,7 @@ func (x *exchange) closes() {
 func (x *exchange) number() {
 	x.record.DecisionID = x.proxy.NewID()
 	x.record.RequestID = x.record.DecisionID
-	x.record.Time = x.proxy.Now().UTC().Format(decision.TimeLayout)
+	x.record.Time = x.proxy.stamps.of(x.proxy.Now())
 }
 
 // exchangeOf finds the exchange of a request; nil before begin.
@@ -132,7 +138,7 @@ func validID(id []byte) bool {
 // describe notes what was asked, as far as it can be said of a request that may
 // have been refused: never the query, never an absolute target.
 func (x *exchange) describe(accepted bool) {
-	x.record.Method = clip(x.request.Method, 20)
+	x.record.Method = methodName(x.request.Method)
 	target := x.request.Target
 	if len(target) > 0 && target[0] == '/' {
 		if end := bytes.IndexAny(target, "?#"); end >= 0 {
@@ -141,7 +147,7 @@ func (x *exchange) describe(accepted bool) {
 		x.record.Path = clip(target, decision.MaxPathBytes)
 	}
 	if accepted {
-		x.record.Host = string(x.head.Host)
+		x.record.Host = x.conn.host(x.head.Host)
 	}
 }
 

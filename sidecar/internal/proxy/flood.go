@@ -62,6 +62,7 @@ func (f *flood) add(r *decision.Record, from netip.Prefix) (single bool) {
 		}
 	}
 	t.more++
+	f.recorder.Owe(1)
 	return false
 }
 
@@ -90,6 +91,7 @@ func (f *flood) roll() {
 			t.singles = floodSingles
 			continue
 		}
+		f.recorder.Owe(-t.more)
 		delete(f.tallies, k)
 	}
 }

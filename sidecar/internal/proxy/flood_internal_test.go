@@ -13,6 +13,7 @@ import (
 
 type memory struct {
 	records []decision.Record
+	owed    int64
 	full    bool
 }
 
@@ -22,6 +23,8 @@ func (m *memory) Admit() error {
 	}
 	return nil
 }
+
+func (m *memory) Owe(n int64) { m.owed += n }
 
 func (m *memory) Append(r *decision.Record) (int64, error) {
 	m.records = append(m.records, *r)
@@ -49,7 +52,9 @@ func TestFlood(t *testing.T) {
 	require.Equal(t, floodSingles, add(50, "a", from))
 	require.Equal(t, floodSingles, add(50, "b", from), "each reason for itself")
 	require.Equal(t, floodSingles, add(50, "a", netip.MustParsePrefix("2001:db8::/64")), "and each network")
+	require.Equal(t, int64(150-3*floodSingles), m.owed, "what a kill would lose")
 	f.roll()
+	require.Zero(t, m.owed)
 	require.Len(t, m.records, 3*floodSingles+3)
 	require.Equal(t, int64(150), counts())
 	require.Empty(t, f.tallies)
@@ -63,6 +68,7 @@ func TestFlood(t *testing.T) {
 	f.roll()
 	require.Zero(t, add(10, "a", from))
 	require.Equal(t, int64(155), counts())
+	require.Equal(t, int64(40), m.owed)
 	m.full = false
 	require.Zero(t, add(1, "a", from), "still in the old count")
 	f.roll()

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"strings"
 	"time"
 
 	"github.com/sentryagent/agentidp/shared/policy"
@@ -40,6 +39,9 @@ func (p *Proxy) permit(x *exchange) *refusal {
 	case route.NoMethod:
 		return methodRefused(x.match.Allow)
 	default:
+		if r := x.upgradable(); r != nil {
+			return r
+		}
 		if r := p.count(x); r != nil {
 			return r
 		}
@@ -59,14 +61,11 @@ func (p *Proxy) inspect(x *exchange) *refusal {
 	x.describe(why == nil)
 	x.introduce()
 	if why != nil {
-		if x.conn != nil {
-			x.conn.linger.Store(true)
-		}
-		x.closes() // nothing behind a doubtful head is read
+		x.closes(true) // nothing behind a doubtful head is read
 		return guarded(why)
 	}
-	if x.head.Closes() {
-		x.closes()
+	if x.head.Closes() || x.head.WebSocket {
+		x.closes(x.head.WebSocket) // what follows a handshake is frames, or nothing
 	}
 	if x.head.Length > p.MaxBody {
 		return bodyLarge
@@ -103,7 +102,7 @@ func (p *Proxy) authenticate(x *exchange) *refusal {
 	if r != nil {
 		return r
 	}
-	identity, err := p.Verifier.Verify(p.ctx, string(raw))
+	identity, err := p.Verifier.Verify(p.ctx, borrowed(raw))
 	if err != nil {
 		return refused(atToken, err)
 	}
@@ -161,21 +160,35 @@ func (p *Proxy) decide(x *exchange) *refusal {
 // shadowed begins the reason of a request that passed in shadow mode alone.
 const shadowed = "shadow_"
 
-// ask is the policy's answer. The sidecar can honour no obligation.
+// ask asks what the route demands, then what its message demands besides.
 func (p *Proxy) ask(x *exchange) *refusal {
-	in := policy.Input{
-		Request: policy.Request{Method: x.record.Method, Host: x.record.Host, Path: string(x.head.Path), Peer: x.record.Peer},
-		Route:   policy.Route{ID: x.match.Route.ID, Capability: x.match.Route.Capability},
+	x.record.Capability = x.match.Route.Capability // of a judgement before, perhaps the message's
+	if r := p.question(x, p.input(x), x.match.Route.Capability); r != nil {
+		return r
 	}
-	var digest [32]byte
+	return p.askMore(x)
+}
+
+// input is the exchange as the policy sees it, with what the route demands.
+func (p *Proxy) input(x *exchange) policy.Input {
+	in := policy.Input{
+		Request: policy.Request{Method: x.record.Method, Host: x.record.Host, Path: x.path(), Peer: x.record.Peer},
+		Route:   policy.Route{ID: x.match.Route.ID, Capability: x.match.Route.Capability},
+		RPC:     x.rpcInput(),
+	}
 	if x.known {
 		c := &x.identity.Claims
-		digest = x.identity.Digest
 		in.Agent = policy.Agent{ID: c.Subject, OrganizationID: c.Organization, ClientID: c.ClientID}
-		in.Token = policy.Token{JTI: c.JTI, Audience: c.Audience, Scope: strings.Fields(c.Scope), ExpiresAt: c.ExpiresAt}
+		in.Token = policy.Token{JTI: c.JTI, Audience: c.Audience, Scope: x.identity.Scope, ExpiresAt: c.ExpiresAt}
 	}
+	return in
+}
+
+// question is the policy's answer; scope is all that the request needs. The
+// sidecar can honour no obligation.
+func (p *Proxy) question(x *exchange, in policy.Input, scope string) *refusal {
 	x.record.PolicyRevision = p.PolicyRevision()
-	d, err := p.Decider.Decide(p.ctx, digest, in)
+	d, err := p.Decider.Decide(p.ctx, x.identity.Digest, in)          // zero of an anonymous request
 	x.record.PolicyRevision = or(d.Revision, x.record.PolicyRevision) // of the policy that answered
 	if err != nil {
 		return refused(atPolicy, err)
@@ -185,7 +198,7 @@ func (p *Proxy) ask(x *exchange) *refusal {
 		return nil
 	}
 	if d.Allow {
-		return insufficient(atPolicy, "obligation_unknown", x.match.Route.Capability)
+		return insufficient(atPolicy, "obligation_unknown", scope)
 	}
-	return insufficient(atPolicy, d.Reason, x.match.Route.Capability)
+	return insufficient(atPolicy, d.Reason, scope)
 }

@@ -2,14 +2,12 @@ package proxy
 
 import (
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sentryagent/agentidp/shared/decision"
-	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
@@ -36,9 +34,9 @@ const statusClientGone = 499
 // it would not be allowed any more.
 type live struct {
 	probe    *exchange // what judgement reads, apart from the exchange, which another goroutine owns
-	client   net.Conn  // the socket; nil on a listener that is not ours
 	upstream io.Closer
-	gone     func() bool
+	gone     func() bool // the client is
+	hang     func()      // ends whatever waits for the client
 	started  time.Time
 	told     bool      // of its start; of the watching goroutine
 	unsure   time.Time // since when it could not be judged; of the watching goroutine
@@ -46,7 +44,13 @@ type live struct {
 	mu    sync.Mutex
 	over  bool     // guarded by mu: the exchange has ended
 	cause *refusal // guarded by mu: why it was cut off
+	asked question // guarded by mu: of the policy, if that is why
+
+	tunnel *tunnel // guarded by mu: ends it in its own way; nil: is none
 }
+
+// question is what a record says that the policy refused.
+type question struct{ capability, revision string }
 
 // lives are the live exchanges of a proxy.
 type lives struct {
@@ -75,13 +79,13 @@ func (p *Proxy) live(x *exchange) {
 	if x.live != nil {
 		return
 	}
-	probe := &exchange{proxy: p, started: x.started, client: x.client, record: x.record, known: x.known, identity: x.identity}
+	probe := &exchange{proxy: p, started: x.started, client: x.client, record: x.record, known: x.known, identity: x.identity, call: x.call}
+	probe.filtered = x.screened()
 	probe.head.Path = slices.Clone(x.head.Path)
 	probe.head.Authorization = slices.Clone(x.head.Authorization)
-	x.live = &live{probe: probe, upstream: x.answer.Conn, gone: httpx.Gone(x.ctx), started: time.Now()}
-	if x.conn != nil {
-		x.live.client = httpx.Socket(x.conn.Conn)
-	}
+	probe.head.WebSocket, probe.head.Origin = x.head.WebSocket, slices.Clone(x.head.Origin)
+	x.live = &live{probe: probe, upstream: x.answer.closer(), started: time.Now()}
+	x.live.gone, x.live.hang = x.edge.watch()
 	p.lives.mu.Lock()
 	defer p.lives.mu.Unlock()
 	p.lives.open[x.live] = struct{}{}
@@ -100,6 +104,9 @@ func (p *Proxy) settle(x *exchange) *refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
+	if l.cause != nil && l.cause.check == atPolicy {
+		x.record.Capability, x.record.PolicyRevision = l.asked.capability, l.asked.revision
+	}
 	return l.cause
 }
 
@@ -110,16 +117,15 @@ func (l *live) cut(why *refusal) bool {
 	if l.over || l.cause != nil {
 		return false
 	}
-	l.cause = why
+	if l.tunnel != nil && !l.tunnel.cut(why) {
+		return false
+	}
+	l.cause, l.asked = why, question{l.probe.record.Capability, l.probe.record.PolicyRevision}
+	if l.tunnel != nil {
+		return true
+	}
 	_ = l.upstream.Close() // a second close by its owner does no harm
-	// A socket that is closed already needs neither. A read deadline would not
-	// do: the edge may just be setting its own.
-	if half, ok := l.client.(interface{ CloseRead() error }); ok {
-		_ = half.CloseRead()
-	}
-	if l.client != nil {
-		_ = l.client.SetWriteDeadline(time.Unix(1, 0)) // of what is being written; the next write sets its own
-	}
+	l.hang()
 	return true
 }
 
@@ -194,13 +200,22 @@ func (p *Proxy) rejudge(x *exchange) *refusal {
 			return r
 		}
 	}
+	if r := x.upgradable(); r != nil {
+		return r
+	}
+	if x.unread() {
+		return rpcUnseen // the route reads messages since, and this one went by
+	}
 	return p.decide(x)
 }
 
 // tellStart records that a stream has begun, so that one which never ends is
-// in the log too. A stream that cannot be recorded does not go on.
+// in the log too. A stream that cannot be recorded does not go on; one that has
+// ended has the record of its end already.
 func (p *Proxy) tellStart(l *live) *refusal {
-	if !l.probe.known {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.probe.known || l.over {
 		return nil // anonymous ones are counted
 	}
 	r := l.probe.record

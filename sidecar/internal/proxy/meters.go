@@ -19,11 +19,14 @@ type meters struct {
 	folded  *metrics.Counter             // anonymous decisions that stand only in a count
 	lost    *metrics.Counter             // records that the recorder did not take
 	broken  *metrics.Counter             // answers that ended before their end
+	hidden  *metrics.Counter             // elements that were left out of lists
+	tunnels *metrics.Counter             // WebSockets that opened
 
 	mu       sync.RWMutex
 	requests map[series]*metrics.Counter // guarded by mu
 	rejected map[string]*metrics.Counter // guarded by mu
 	ended    map[string]*metrics.Counter // guarded by mu: live exchanges that were cut off
+	framing  map[string]*metrics.Counter // guarded by mu: what net/http found wrong with HTTP/2
 }
 
 func newMeters(set *metrics.Set) *meters {
@@ -33,9 +36,12 @@ func newMeters(set *metrics.Set) *meters {
 		folded:   set.NewCounter("sidecar_anonymous_folded_total"),
 		lost:     set.NewCounter("sidecar_records_refused_total"),
 		broken:   set.NewCounter("sidecar_answers_broken_total"),
+		hidden:   set.NewCounter("sidecar_rpc_hidden_total"),
+		tunnels:  set.NewCounter("sidecar_websockets_total"),
 		requests: map[series]*metrics.Counter{},
 		rejected: map[string]*metrics.Counter{},
 		ended:    map[string]*metrics.Counter{},
+		framing:  map[string]*metrics.Counter{},
 	}
 }
 
@@ -70,6 +76,11 @@ func (m *meters) reject(check string) {
 // cut counts a live exchange that was cut off.
 func (m *meters) cut(reason string) {
 	m.labelled(m.ended, "sidecar_streams_terminated_total", "reason", reason)
+}
+
+// http2 counts a connection or a request that broke the rules of HTTP/2.
+func (m *meters) http2(kind string) {
+	m.labelled(m.framing, "sidecar_http2_errors_total", "type", kind)
 }
 
 func (m *meters) labelled(family map[string]*metrics.Counter, name, label, value string) {

@@ -24,10 +24,12 @@ import (
 // Identity is what a verified token says.
 type Identity struct {
 	Claims token.Claims
+	Scope  []string // the members of the claims' scope; shared: read only
 	Digest [32]byte // SHA-256 of the token's text
 }
 
-// Verifier decides whether a token is good. Errors: *token.Error for a refused
+// Verifier decides whether a token is good. raw is borrowed: nothing of it is
+// kept. Errors: *token.Error for a refused
 // token (401), *apierr.Error when it cannot decide now (its own status), others 503.
 type Verifier interface {
 	Verify(ctx context.Context, raw string) (Identity, error)
@@ -50,9 +52,12 @@ type Decider interface {
 
 // Recorder keeps decision records. Append does not keep the pointer. Admit
 // answers, before a request is forwarded, whether its record will find room.
+// Owe notes n more decisions, or -n fewer, that only a later record will count:
+// a process that is killed meanwhile leaves the number behind.
 type Recorder interface {
 	Admit() error
 	Append(r *decision.Record) (sequence int64, err error)
+	Owe(n int64)
 }
 
 // Upstream is the default upstream, and what all have in common.
@@ -70,6 +75,7 @@ type Options struct {
 	Recorder       Recorder
 	Organizations  func(id string) bool // whose agents may pass
 	PolicyRevision func() string        // for the records
+	Issuer         string               // that metadata of protected resources name; required where there are any
 	TrustedPeers   []netip.Prefix       // whose X-Request-Id and X-Forwarded-* count
 
 	TLS *tls.Config // clients speak TLS; nil: they do not

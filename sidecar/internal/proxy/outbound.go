@@ -18,17 +18,20 @@ func (x *exchange) appendHead(b []byte, authority string) []byte {
 	b = appendField(append(b, " HTTP/1.1\r\n"...), "Host", authority)
 	b, traced := appendTrace(b, x.head.Traceparent)
 	for block := x.head.Fields; ; {
-		name, value, rest, why := guard.Next(block)
-		if why != nil || name == nil {
-			break // the guard read the block to its end before
+		name, value, rest := guard.Again(block)
+		if name == nil {
+			break
 		}
-		if x.head.Forwards(name) && (traced || !bytes.EqualFold(name, tracestate)) {
+		if x.head.Forwards(name) && !x.withheld(name) && (traced || !bytes.EqualFold(name, tracestate)) {
 			b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
 		}
 		block = rest
 	}
 	if x.match.Route.ForwardToken && x.head.Authorization != nil {
 		b = append(append(append(b, "Authorization: "...), x.head.Authorization...), "\r\n"...)
+	}
+	if x.head.WebSocket {
+		b = x.head.AppendHandshake(b)
 	}
 	b = x.appendIdentity(b)
 	b = appendField(b, "X-Forwarded-For", x.record.Peer)
@@ -60,7 +63,7 @@ func (x *exchange) identityFields() [4][2]string {
 	c := &x.identity.Claims
 	return [...][2]string{
 		{"X-Agent-Id", c.Subject}, {"X-Agent-Organization", c.Organization},
-		{"X-Agent-Client-Id", c.ClientID}, {"X-Agent-Scope", sortedScope(c.Scope)},
+		{"X-Agent-Client-Id", c.ClientID}, {"X-Agent-Scope", sortedScope(c.Scope, x.identity.Scope)},
 	}
 }
 
@@ -70,13 +73,12 @@ func appendField(b []byte, name, value string) []byte {
 }
 
 // sortedScope is the scope in order, separated by single spaces; our issuer
-// sends it so.
-func sortedScope(scope string) string {
-	members := strings.Fields(scope)
+// sends it so. members are shared.
+func sortedScope(scope string, members []string) string {
 	if slices.IsSorted(members) && strings.Count(scope, " ") == len(members)-1 {
 		return scope
 	}
-	slices.Sort(members)
+	members = slices.Sorted(slices.Values(members))
 	return strings.Join(slices.Compact(members), " ")
 }
 

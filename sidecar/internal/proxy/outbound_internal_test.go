@@ -19,7 +19,7 @@ func TestSortedScope(t *testing.T) {
 	for scope, want := range map[string]string{
 		"": "", "a": "a", "a b": "a b", "b a": "a b", "b  a": "a b", " a": "a", "a a": "a a", "b a b": "a b",
 	} {
-		require.Equal(t, want, sortedScope(scope), "%q", scope)
+		require.Equal(t, want, sortedScope(scope, strings.Fields(scope)), "%q", scope)
 	}
 }
 
@@ -33,7 +33,7 @@ func outbound(raw []byte) (*fasthttp.RequestCtx, *exchange, []byte) {
 	h := &ctx.Request.Header
 	x := &exchange{
 		proto: "http", match: route.Match{Route: &route.Route{}},
-		known: true, identity: Identity{Claims: token.Claims{Subject: "agent", Organization: "org", ClientID: "client", Scope: "a:b"}},
+		known: true, identity: Identity{Scope: []string{"a:b"}, Claims: token.Claims{Subject: "agent", Organization: "org", ClientID: "client", Scope: "a:b"}},
 	}
 	x.request = guard.Request{Method: h.Method(), Target: h.RequestURI(), Protocol: h.Protocol(), Fields: h.RawHeaders()}
 	if guard.DefaultLimits.Check(x.request, &x.head) != nil {
@@ -51,6 +51,7 @@ func FuzzOutbound(f *testing.F) {
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 		"POST /n?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX_Agent_Id: evil\r\nConnection: X-Agent-Id, close\r\n\r\nabc",
 		"PUT /a%20b HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\nTrailer: X-Agent-Id\r\nUpgrade: h2c\r\n\r\n0\r\n\r\n",
+		"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: a, b\r\n\r\n",
 		"DELETE /n HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: evil\r\nForwarded: evil\r\nX.Request.Id: evil\r\nTraceparent: evil\r\n\r\n",
 	} {
 		f.Add([]byte(seed))
@@ -90,6 +91,8 @@ func FuzzOutbound(f *testing.F) {
 		require.Len(t, std.Header.Values("Traceparent"), 1)
 		for name := range std.Header {
 			switch folded := fold(name); {
+			case x.head.WebSocket && (name == "Connection" || name == "Upgrade"):
+				require.Len(t, std.Header[name], 1)
 			case folded == "connection", folded == "upgrade", folded == "te", folded == "trailer", folded == "expect", folded == "authorization",
 				folded == "forwarded", folded == "keep-alive", strings.HasPrefix(folded, "proxy-"):
 				require.Fail(t, "must not go out", name)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,11 @@ type Proxy struct {
 	flood   *flood
 	meters  *meters
 	limits  *limits
+	held    held
 	lives   lives
+	stamps  stamps
+	tunnels tunnels
+	streams streams                 // requests over HTTP/2 under way
 	traffic atomic.Pointer[traffic] // never nil
 
 	mu      sync.Mutex // of those who replace traffic
@@ -45,7 +50,7 @@ func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		Options: o, ctx: ctx, cancel: cancel,
 		gate: newGate(o.Judging, o.JudgingWait), flood: newFlood(&o), meters: newMeters(o.Metrics), limits: newLimits(o.Now),
-		lives: lives{open: map[*live]struct{}{}},
+		lives: lives{open: map[*live]struct{}{}}, streams: streams{most: o.Connections, each: o.MaxPerAddress, from: map[netip.Prefix]int{}},
 	}
 	if err := p.Replace(o.Routes); err != nil {
 		cancel()
@@ -64,18 +69,31 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	})
 	server.ConnState = state
 	server.HeaderReceived = plainExpect
-	bounded := httpx.NewListener(ln, httpx.ListenOptions{
-		MaxPerAddress: p.MaxPerAddress, Exempt: p.TrustedPeers, WriteTimeout: p.WriteTimeout, TLS: p.TLS, Wrap: watch,
-	})
+	var multiplexed *h2Server
+	options := httpx.ListenOptions{MaxPerAddress: p.MaxPerAddress, Exempt: p.TrustedPeers, WriteTimeout: p.WriteTimeout, Wrap: watch}
+	if p.TLS != nil {
+		multiplexed = p.newHTTP2()
+		server.NextProto("h2", multiplexed.serve)
+		options.TLS, options.Wrap = p.TLS.Clone(), watchSecured
+		options.TLS.NextProtos = []string{"h2", "http/1.1"}
+	}
+	bounded := httpx.NewListener(ln, options)
 	p.Metrics.NewGauge("sidecar_connections", func() float64 { return float64(bounded.Open()) })
 	p.Metrics.NewGauge("sidecar_connections_refused", func() float64 { return float64(bounded.Refused()) })
+	p.Metrics.NewGauge("sidecar_http2_requests", func() float64 { return float64(p.streams.count()) })
 	p.Metrics.NewGauge("sidecar_streams_open", func() float64 { return float64(p.lives.count()) })
+	p.Metrics.NewGauge("sidecar_websockets_open", func() float64 { return float64(p.tunnels.open.Load()) })
 
 	p.watchUpstreams()
 	stop := make(chan struct{})
 	var tasks sync.WaitGroup
 	tasks.Go(func() { p.roll(stop) })
 	tasks.Go(func() { p.judgeLive(stop) })
+	served, over := context.WithCancel(context.WithoutCancel(ctx))
+	if multiplexed != nil {
+		tasks.Go(func() { multiplexed.run(ctx, served) })
+	}
+	defer p.leaveTunnels(ctx)()
 	// Past the drain handlers have nothing to wait for: they end, with their records.
 	defer context.AfterFunc(ctx, func() {
 		late := time.AfterFunc(p.Drain, p.cancel)
@@ -83,6 +101,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	})()
 	err := httpx.Serve(ctx, server, bounded, p.Drain)
 	close(stop)
+	over()
 	tasks.Wait()
 	p.cancel()
 	p.traffic.Load().upstreams.Retire(nil, true)
@@ -163,17 +182,13 @@ func (x *exchange) deny(r *refusal) *refusal {
 		x.tell(single)
 	}
 	x.proxy.meters.reject(r.check)
-	return r
+	return x.challenged(r)
 }
 
 // refuse records the refusal, then answers it. It returns the status.
 func (p *Proxy) refuse(x *exchange, r *refusal) int {
 	r = x.deny(r)
-	closes := x.ctx.Response.ConnectionClose()
-	r.render(&x.ctx.Response, x.record.DecisionID, x.record.RequestID)
-	if closes {
-		x.ctx.SetConnectionClose()
-	}
+	x.edge.refuse(r)
 	return r.status
 }
 
@@ -194,6 +209,7 @@ func (p *Proxy) refuseUnread(ctx *fasthttp.RequestCtx, e *apierr.Error) {
 	r := &refusal{check: atServer, status: e.Code.Status(), reason: e.Reason, message: malformed}
 	if r.status >= 500 {
 		r = internalError
+		x.abandon()
 	}
 	p.refuse(x, r)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/decision"
 	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
+	"github.com/sentryagent/agentidp/sidecar/internal/websocket"
 )
 
 // ErrorHeader marks answers that the sidecar made itself; its value is the
@@ -31,6 +32,9 @@ type refusal struct {
 	allow      string    // of 405
 	challenge  string    // WWW-Authenticate, RFC 6750 section 3
 	rate       [2]string // RateLimit-Policy and RateLimit of 429
+	rpcCode    int       // of a JSON-RPC error, which the body then is; 0: it is ours
+	rpcID      string    // of the message, as JSON
+	document   []byte    // of a 200: it is no refusal, but an answer of ours
 }
 
 // Stops, as the counter of refusals names them.
@@ -49,6 +53,7 @@ const (
 	atUpstream     = "upstream"
 	atServer       = "server"
 	atClient       = "client"
+	atRPC          = "rpc"
 )
 
 const (
@@ -139,9 +144,10 @@ func (r *refusal) outcome() decision.Outcome {
 
 var codes = map[int]apierr.Code{
 	400: apierr.ValidationFailed, 401: apierr.Unauthenticated, 403: apierr.Forbidden, 405: apierr.MethodNotAllowed,
-	408: apierr.RequestTimeout, 413: apierr.PayloadTooLarge, 414: apierr.URITooLong, 417: apierr.ExpectationFailed,
+	408: apierr.RequestTimeout, 413: apierr.PayloadTooLarge, 414: apierr.URITooLong, 415: apierr.UnsupportedMediaType, 417: apierr.ExpectationFailed,
 	429: apierr.RateLimited, 431: apierr.HeaderTooLarge, 500: apierr.Internal, 502: apierr.BadGateway,
 	503: apierr.Unavailable, 504: apierr.GatewayTimeout, 505: "HTTP_VERSION_NOT_SUPPORTED",
+	426: "UPGRADE_REQUIRED",
 }
 
 func (r *refusal) code() apierr.Code {
@@ -156,12 +162,18 @@ func (r *refusal) code() apierr.Code {
 
 // fields of the answer, but for the one of the connection.
 func (r *refusal) fields(requestID string) [][2]string {
+	if r.document != nil {
+		return [][2]string{{"Content-Type", "application/json"}, {"Cache-Control", metadataAge}, {"X-Content-Type-Options", "nosniff"}, {"X-Request-Id", requestID}}
+	}
 	fields := [][2]string{
 		{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"},
 		{ErrorHeader, r.reason}, {"X-Request-Id", requestID},
 	}
 	if r.challenge != "" {
 		fields = append(fields, [2]string{"WWW-Authenticate", r.challenge})
+	}
+	if r.status == http.StatusUpgradeRequired { // RFC 9110 section 15.5.22, RFC 6455 section 4.4
+		fields = append(fields, [2]string{"Upgrade", "websocket"}, [2]string{"Sec-WebSocket-Version", websocket.Version})
 	}
 	if r.allow != "" {
 		fields = append(fields, [2]string{"Allow", r.allow})
@@ -177,6 +189,12 @@ func (r *refusal) fields(requestID string) [][2]string {
 
 // body of the answer. Message, reason and id are ours: none needs JSON escapes.
 func (r *refusal) body(decisionID string) []byte {
+	if r.document != nil {
+		return r.document
+	}
+	if r.rpcCode != 0 {
+		return r.rpcDocument(decisionID)
+	}
 	body := make([]byte, 0, 256)
 	body = append(append(body, `{"code":"`...), r.code()...)
 	body = append(append(body, `","message":"`...), r.message...)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -17,9 +18,15 @@ const interimLimit = 16 // 1xx answers before the real one
 // into the reader's buffer until the next read.
 type answered struct {
 	guard.Answer
-	upstream.Line
-	size    int  // bytes of the head
-	certain bool // where it ends
+	upstream.Line                           // over HTTP/1.1
+	stream        *stream                   // over HTTP/2; else nil
+	released      bool                      // the line is
+	size          int                       // bytes of the head
+	certain       bool                      // where it ends
+	agreed        guard.Switch              // of a 101
+	filter        func(io.Reader) io.Reader // of a body that comes in events; nil: none
+	body          []byte                    // that was read, and perhaps filtered
+	whole         bool                      // body is all of it
 }
 
 // send writes the request and reads the head of the answer into x. A failed
@@ -27,30 +34,76 @@ type answered struct {
 // if there is one. One that was too slow to connect is not tried twice.
 func (p *Proxy) send(x *exchange) *refusal {
 	var tried *upstream.Server
-	for attempt := 0; ; attempt++ {
-		l, err := x.upstream.Acquire(tried)
-		if err != nil {
-			tried = l.Server
-			again := tried != nil && !errors.Is(err, upstream.ErrBusy) && (!timedOut(err) || x.upstream.Alternative(tried))
-			if attempt == 0 && again {
-				continue
-			}
+	attempt := (*exchange).attempt
+	if x.upstream.HTTP2() {
+		attempt = (*exchange).attemptStream
+		x.answer = answered{stream: x.newStream()}
+		p.live(x)
+	}
+	for again := true; ; again = false {
+		server, o, err := attempt(x, tried)
+		tried = server
+		if o == unconnected {
+			again = again && tried != nil && !errors.Is(err, upstream.ErrBusy) && (!timedOut(err) || x.upstream.Alternative(tried))
+		}
+		switch {
+		case err == nil:
+			return nil
+		case again && o != spent:
+			continue
+		case x.answer.stream != nil:
+			x.answer.stream.end()
+		}
+		switch {
+		case x.left():
+			return clientGone
+		case o == unconnected:
 			return unreachable(err)
 		}
-		tried, x.server = l.Server, l.URL()
-		x.answer = answered{Line: l}
-		if err = write(x); err == nil {
-			err = readHead(x)
-		}
-		if err == nil {
-			return nil
-		}
-		fresh := l.Conn.Sent() == 0 && !x.body.touched
-		l.Release(false)
-		if attempt > 0 || !fresh {
-			return failed(&x.body, err)
-		}
+		return failed(&x.body, err)
 	}
+}
+
+// outcome is how far an attempt that failed came.
+type outcome int
+
+const (
+	spent       outcome = iota // some of the request may have arrived
+	unsent                     // nothing did
+	unconnected                // there was no connection for it
+)
+
+// attempt makes one attempt over HTTP/1.1, at another server than avoid if it can.
+func (x *exchange) attempt(avoid *upstream.Server) (*upstream.Server, outcome, error) {
+	l, err := x.upstream.Acquire(avoid)
+	if err != nil {
+		return l.Server, unconnected, err
+	}
+	x.server = l.URL()
+	x.answer = answered{Line: l}
+	if err = write(x); err == nil {
+		err = readHead(x)
+	}
+	if err == nil {
+		return l.Server, spent, nil
+	}
+	o := spent
+	if l.Conn.Sent() == 0 && !x.body.touched {
+		o = unsent
+	}
+	x.release(&x.answer, false)
+	return l.Server, o, err
+}
+
+// left reports whether the server noticed that the client left.
+func (x *exchange) left() bool { return x.edge.context().Err() != nil && x.proxy.ctx.Err() == nil }
+
+// closer ends whatever waits for the upstream.
+func (a *answered) closer() io.Closer {
+	if a.stream != nil {
+		return a.stream
+	}
+	return a.Conn
 }
 
 func unreachable(err error) *refusal {
@@ -116,7 +169,7 @@ func readHead(x *exchange) error {
 	}
 	for range interimLimit {
 		head, err := peekHead(a.Reader)
-		if timedOut(err) && x.live == nil && limit > liveAfter {
+		if err != nil && timedOut(err) && x.live == nil && limit > liveAfter {
 			if err := a.Conn.Await(limit - liveAfter); err != nil {
 				return err
 			}
@@ -129,10 +182,13 @@ func readHead(x *exchange) error {
 		if err := guard.ReadAnswer(head, &a.Answer); err != nil {
 			return err
 		}
-		if a.Status == 101 {
-			return errUpgrade
-		}
 		a.size = len(head)
+		if a.Status == 101 {
+			if !x.switches() {
+				return errUpgrade
+			}
+			return nil
+		}
 		if a.Status >= 200 {
 			a.Conn.Answered()
 			return nil

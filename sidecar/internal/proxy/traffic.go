@@ -28,6 +28,9 @@ func (p *Proxy) Replace(table *route.Table) error {
 	if old != nil {
 		previous = old.upstreams
 	}
+	if len(table.Resources()) > 0 && p.Issuer == "" {
+		return errIssuer
+	}
 	next, err := upstream.NewSet(p.ctx, p.Upstream, table, previous)
 	if err != nil {
 		return err

@@ -31,9 +31,11 @@ type watched struct {
 	net.Conn
 	peer     netip.Addr // invalid when it has no IP address
 	peerText string
+	hostText string // Host of its latest request
 	line     lineWatch
 	ended    bool        // the client sent its last byte
 	waiting  *exchange   // judged, and its body asked for with 100 Continue
+	tunnel   *tunnel     // takes the connection over
 	linger   atomic.Bool // the client may still be sending
 }
 
@@ -90,6 +92,8 @@ func state(c net.Conn, s fasthttp.ConnState) {
 	w := watchedOf(c)
 	switch {
 	case w == nil:
+	case s == fasthttp.StateClosed && w.tunnel != nil:
+		w.tunnel.abandon()
 	case s == fasthttp.StateIdle:
 		w.line.phase = between
 	case s == fasthttp.StateActive && w.line.phase == between:
@@ -105,9 +109,9 @@ const (
 	between        // two requests
 )
 
-// bareLine is how a request line ends that the guard would accept, but for its
-// missing CR.
-var bareLine = []byte(" HTTP/1.1\n")
+// lineEnd is how a request line ends that the guard would accept; a bare one has
+// its LF right behind it.
+const lineEnd = " HTTP/1.1"
 
 // lineWatch sees the bytes of a connection in the pieces in which they are
 // read. Where a pipelined head starts inside a piece it cannot know: then any
@@ -118,7 +122,7 @@ type lineWatch struct {
 	bare      bool // the line, or an empty one before it, ended in a bare LF
 	pipelined bool
 	later     bool // a bare request line came behind
-	tail      [9]byte
+	tail      [len(lineEnd)]byte
 }
 
 // refused reports whether the request line of the current head ended badly.
@@ -162,12 +166,27 @@ func (w *lineWatch) search(p []byte) {
 	if w.later || len(p) == 0 {
 		return
 	}
-	edge := append(append(make([]byte, 0, 2*len(w.tail)), w.tail[:]...), p[:min(len(p), len(w.tail))]...)
-	w.later = bytes.Contains(p, bareLine) || bytes.Contains(edge, bareLine)
+	for from := 0; !w.later; {
+		length := bytes.IndexByte(p[from:], '\n')
+		if length < 0 {
+			break
+		}
+		w.later = w.ends(p[:from+length])
+		from += length + 1
+	}
 	if len(p) >= len(w.tail) {
 		copy(w.tail[:], p[len(p)-len(w.tail):])
 		return
 	}
 	copy(w.tail[:], w.tail[len(p):])
 	copy(w.tail[len(w.tail)-len(p):], p)
+}
+
+// ends reports whether tail and p together end in lineEnd.
+func (w *lineWatch) ends(p []byte) bool {
+	if len(p) >= len(lineEnd) {
+		return string(p[len(p)-len(lineEnd):]) == lineEnd
+	}
+	here := len(lineEnd) - len(p) // of it stands in tail
+	return string(p) == lineEnd[here:] && string(w.tail[len(w.tail)-here:]) == lineEnd[:here]
 }

@@ -68,7 +68,7 @@ func FuzzLineWatch(f *testing.F) {
 		bare := bareIn(blank)
 		if ended {
 			bare = bare || !strings.HasSuffix(line, "\r")
-			require.Equal(t, bytes.Contains([]byte(rest), bareLine), w.later)
+			require.Equal(t, bytes.Contains([]byte(rest), []byte(lineEnd+"\n")), w.later)
 		}
 		require.Equal(t, bare, w.bare)
 	})

@@ -4,13 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/stretchr/testify/require"
-	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/shared/capability"
 	"github.com/sentryagent/agentidp/shared/decision"
@@ -43,86 +41,13 @@ routes:
   - {methods: [GET], path: /token, capability: notes:read, forwardToken: true}
   - {methods: [GET], path: /lasting, capability: notes:read, onStale: last_good}
   - {methods: [GET], path: /shadow, capability: secret:read, mode: shadow}
+  - {path: /mcp, capability: notes:read, protocol: mcp, rpc: {"tools/call ok": "notes:read"}}
 `
 
 // waitFor polls a condition for up to 10 s.
-func waitFor(t *testing.T, what string, condition func() bool) {
+func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	require.Eventually(t, condition, 10*time.Second, 2*time.Millisecond, what)
-}
-
-// seen is one whole request as an upstream read it.
-type seen struct {
-	Method, Target, Host string
-	Header               http.Header
-	Body                 string
-}
-
-// text is everything of it, for searching.
-func (s seen) text() string {
-	return fmt.Sprintf("%s %s %s\n%v\n%s", s.Method, s.Target, s.Host, s.Header, s.Body)
-}
-
-// upstream records the requests that arrived whole.
-type upstream struct {
-	URL string
-
-	mu       sync.Mutex
-	requests []seen
-}
-
-func (u *upstream) add(s seen) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.requests = append(u.requests, s)
-}
-
-func (u *upstream) all() []seen {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.Clone(u.requests)
-}
-
-// stdUpstream reads with net/http, fastUpstream with fasthttp: what is one
-// request to both is one request.
-func stdUpstream(t *testing.T) *upstream {
-	u := &upstream{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return // cut: it never happened
-		}
-		for name := range r.Trailer {
-			r.Header["Trailer "+name] = r.Trailer[name]
-		}
-		u.add(seen{r.Method, r.RequestURI, r.Host, r.Header, string(body)})
-		_, _ = io.WriteString(w, "hello")
-	}))
-	t.Cleanup(server.Close)
-	u.URL = server.URL
-	return u
-}
-
-func fastUpstream(t *testing.T) *upstream {
-	u := &upstream{}
-	server := &fasthttp.Server{MaxRequestBodySize: 64 << 20, ReadBufferSize: 64 << 10, CloseOnShutdown: true, Handler: func(ctx *fasthttp.RequestCtx) {
-		header := http.Header{}
-		for name, value := range ctx.Request.Header.All() {
-			header[string(name)] = append(header[string(name)], string(value))
-		}
-		u.add(seen{string(ctx.Method()), string(ctx.Request.Header.RequestURI()), string(ctx.Host()), header, string(ctx.Request.Body())})
-		ctx.SetBodyString("hello")
-	}}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
-	t.Cleanup(func() {
-		require.NoError(t, server.Shutdown())
-		require.NoError(t, <-served)
-	})
-	u.URL = "http://" + ln.Addr().String()
-	return u
 }
 
 // scripted answers each connection's requests with raw bytes.
@@ -168,6 +93,8 @@ type recorder struct {
 
 var errFull = errors.New("full")
 
+func (r *recorder) Owe(int64) {}
+
 func (r *recorder) Admit() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -201,6 +128,15 @@ func (r *recorder) all() []decision.Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.records)
+}
+
+// take is all, which is then forgotten.
+func (r *recorder) take() []decision.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.records
+	r.records, r.starts = nil, nil
+	return taken
 }
 
 func (r *recorder) started() []decision.Record {
@@ -246,7 +182,7 @@ type verifier struct{ *token.Verifier }
 
 func (v verifier) Verify(ctx context.Context, raw string) (proxy.Identity, error) {
 	claims, err := v.Verifier.Verify(ctx, raw)
-	return proxy.Identity{Claims: claims, Digest: sha256.Sum256([]byte(raw))}, err
+	return proxy.Identity{Claims: claims, Scope: strings.Fields(claims.Scope), Digest: sha256.Sum256([]byte(raw))}, err
 }
 
 // decider covers capabilities, and remembers what it was asked.
@@ -280,6 +216,12 @@ func (d *decider) Decide(_ context.Context, digest [32]byte, in policy.Input) (p
 	return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil
 }
 
+func (d *decider) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inputs = nil
+}
+
 func (d *decider) set(answer func(policy.Input) (policy.Decision, error)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -288,7 +230,7 @@ func (d *decider) set(answer func(policy.Input) (policy.Decision, error)) {
 
 // world is a proxy in front of an upstream, with everything around it in reach.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	addr    string
 	records *recorder
 	revoked *revocations
@@ -296,10 +238,11 @@ type world struct {
 	logs    *obstest.Output
 	metrics *metrics.Set
 	proxy   *proxy.Proxy
+	trust   *tls.Config // of clients, when the world speaks TLS
 	stop    func()
 }
 
-func newWorld(t *testing.T, upstreamURL string, change ...func(*proxy.Options)) *world {
+func newWorld(t testing.TB, upstreamURL string, change ...func(*proxy.Options)) *world {
 	t.Helper()
 	table, err := route.Load([]byte(routes))
 	require.NoError(t, err)
@@ -360,7 +303,7 @@ type reply struct {
 func (r reply) reason() string { return r.Header.Get("X-AgentIdP-Error") }
 
 // read reads one answer.
-func read(t *testing.T, r *bufio.Reader, method string) reply {
+func read(t testing.TB, r *bufio.Reader, method string) reply {
 	t.Helper()
 	response, err := http.ReadResponse(r, &http.Request{Method: method})
 	require.NoError(t, err)
@@ -425,7 +368,7 @@ func (w *world) record(id string) decision.Record {
 }
 
 // closed asserts that the connection ends without another byte.
-func closed(t *testing.T, r *bufio.Reader) {
+func closed(t testing.TB, r *bufio.Reader) {
 	t.Helper()
 	rest, err := io.ReadAll(r)
 	require.NoError(t, err)

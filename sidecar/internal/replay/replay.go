@@ -134,8 +134,9 @@ func (r *Replayer) input(record decision.Record) (in policy.Input, unknown []str
 		Request: policy.Request{Method: record.Method, Host: record.Host, Path: record.Path, Peer: record.Peer},
 		Route:   policy.Route{ID: record.RouteID, Capability: record.Capability},
 	}
+	unknown = []string{"rpc"}
 	if record.AgentID != "" { // else there was no token
-		unknown = []string{"token.aud", "token.exp"}
+		unknown = append(unknown, "token.aud", "token.exp")
 		scope, known := r.Scopes[record.AgentID]
 		if in.Token.Scope = scope; !known {
 			unknown = append(unknown, "token.scope")

@@ -80,6 +80,8 @@ func TestWithoutTheScope(t *testing.T) {
 
 	byExpiry := load(t, "package agentidp.authz\n\ndecision := {\"allow\": input.token.exp > 1, \"reason\": \"capability\"}\n")
 	require.Equal(t, []string{"token.exp"}, (&replay.Replayer{Candidate: byExpiry}).Judge(t.Context(), record()).Lacks)
+	byTool := load(t, "package agentidp.authz\n\ndecision := {\"allow\": input.rpc.name == \"x\", \"reason\": \"capability\"}\n")
+	require.Equal(t, []string{"rpc"}, (&replay.Replayer{Candidate: byTool}).Judge(t.Context(), record()).Lacks)
 	byPath := load(t, "package agentidp.authz\n\ndecision := {\"allow\": endswith(input.request.path, \"x\"), \"reason\": \"capability\"}\n")
 	long := record(func(r *decision.Record) { r.Path = "/" + string(bytes.Repeat([]byte("x"), decision.MaxPathBytes-1)) })
 	require.Equal(t, []string{"request.path"}, (&replay.Replayer{Candidate: byPath}).Judge(t.Context(), long).Lacks, "it may have been cut")

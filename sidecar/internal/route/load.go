@@ -29,11 +29,6 @@ func (p Problems) Error() string { return "route file:\n  " + strings.Join(p, "\
 // Methods of an entry that names none; HEAD comes with GET.
 var defaultMethods = []string{"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"}
 
-// Keys that later versions will know.
-var later = map[string]string{
-	"websocket": "WebSocket routes are not supported yet",
-}
-
 // Load reads a YAML route file strictly. The error is Problems, all of them at once.
 func Load(file []byte) (*Table, error) {
 	l := &loader{byShape: map[string]*shape{}}
@@ -41,12 +36,15 @@ func Load(file []byte) (*Table, error) {
 	if len(l.problems) > 0 {
 		return nil, l.problems
 	}
-	return newTable(l.shapes, l.routes, l.upstreams), nil
+	t := newTable(l.shapes, l.routes, l.upstreams)
+	t.resources = l.resources
+	return t, nil
 }
 
 type loader struct {
 	problems  Problems
 	upstreams []Upstream
+	resources []*Resource
 	routes    []*Route
 	shapes    []*shape
 	byShape   map[string]*shape // by host and pattern with nameless parameters
@@ -74,7 +72,7 @@ func (l *loader) file(file []byte) {
 		l.fail("file", "must hold one YAML document")
 		return
 	}
-	members := l.mapping("file", document.Content[0], []string{"routes", "upstreams"})
+	members := l.mapping("file", document.Content[0], []string{"routes", "upstreams", "resources"})
 	l.addresses(members["upstreams"])
 	entries, listed := members["routes"]
 	if !listed {
@@ -87,6 +85,10 @@ func (l *loader) file(file []byte) {
 	}
 	for i, entry := range entries.Content {
 		l.entry(fmt.Sprintf("routes[%d]", i), resolve(entry))
+	}
+	l.protected(members["resources"])
+	if len(l.problems) == 0 {
+		l.join()
 	}
 }
 
@@ -112,8 +114,6 @@ func (l *loader) mapping(key string, n *yaml.Node, known []string) map[string]*y
 			path = key + "." + name
 		}
 		switch {
-		case later[name] != "":
-			l.fail(path, "%s", later[name])
 		case !slices.Contains(known, name):
 			l.fail(path, "unknown key; known are %s", strings.Join(known, ", "))
 		case members[name] != nil:
@@ -127,7 +127,7 @@ func (l *loader) mapping(key string, n *yaml.Node, known []string) map[string]*y
 
 func (l *loader) entry(key string, n *yaml.Node) {
 	before := len(l.problems)
-	members := l.mapping(key, n, []string{"methods", "path", "capability", "forwardToken", "onStale", "mode", "host", "upstream", "timeout", "rateLimit"})
+	members := l.mapping(key, n, []string{"methods", "path", "capability", "forwardToken", "onStale", "mode", "host", "upstream", "timeout", "rateLimit", "protocol", "rpc", "websocket", "origins"})
 	if members == nil {
 		return
 	}
@@ -143,6 +143,8 @@ func (l *loader) entry(key string, n *yaml.Node) {
 		Timeout:      l.duration(key+".timeout", members["timeout"], minTimeout, maxTimeout, 0),
 		Rate:         l.rate(key+".rateLimit", members["rateLimit"]),
 	}
+	l.rpc(key, members["protocol"], members["rpc"], members["methods"], r)
+	l.webSocket(key, members, r)
 	r.ID = r.Host + r.Path
 	if len(r.ID) > maxPattern {
 		l.fail(key+".path", "must be at most %d bytes, with the host", maxPattern)

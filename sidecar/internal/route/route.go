@@ -25,6 +25,11 @@ type Route struct {
 	Upstream     string        // name of one of the table's; "" is the default one
 	Timeout      time.Duration // until the answer's head; 0: the upstream's
 	Rate         Rate          // of each agent on this route
+	WebSocket    bool          // websocket: true, GET may open a WebSocket
+	Origins      []string      // from which browsers may; none: from the request's own host
+	RPC          *RPC          // of a route with a protocol; nil: bodies are not read
+	Resource     *Resource     // that the route lies under; nil: none
+	Metadata     *Resource     // the route is not the file's: it answers with this one's metadata
 }
 
 // Rate is a bucket of Requests that fills again in Per. The zero value limits nothing.
@@ -71,6 +76,7 @@ type shape struct {
 type Table struct {
 	routes    []*Route
 	upstreams []Upstream
+	resources []*Resource
 	hosts     map[string]*level // by host, "" for routes without one
 }
 
@@ -85,6 +91,9 @@ func (t *Table) Routes() []*Route { return t.routes }
 
 // Upstreams lists those that the file defines, by name. They must not be changed.
 func (t *Table) Upstreams() []Upstream { return t.upstreams }
+
+// Resources lists those that the file defines. They must not be changed.
+func (t *Table) Resources() []*Resource { return t.resources }
 
 // NeedsDefault reports whether a route names no upstream.
 func (t *Table) NeedsDefault() bool {

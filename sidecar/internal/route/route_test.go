@@ -128,7 +128,7 @@ func TestLoadListsEveryProblemAtOnce(t *testing.T) {
 version: 1
 routes:
   - {methods: [get, TRACE, GET, GET, 1], path: notes, capability: Notes}
-  - {methods: [], path: "/a//b", capability: a:b, websocket: true, mode: dark, typo: 1}
+  - {methods: [], path: "/a//b", capability: a:b, websocket: 1, mode: dark, typo: 1}
   - just text
   - {path: "/a/**/b", capability: a:b, forwardToken: "true", onStale: never}
   - {path: "/a/{x}/{x}", capability: [a:b]}
@@ -148,7 +148,7 @@ routes:
 		"version: unknown key",
 		"routes[0].path: must start with /", "routes[0].methods[0]: must be an upper-case", "routes[0].methods[1]: TRACE is never served",
 		"routes[0].methods[3]: GET stands twice", "routes[0].methods[4]: must be a string", "routes[0].capability: must be public or",
-		"routes[1].methods: must be a list", "routes[1].path: has an empty segment", "routes[1].websocket: WebSocket routes are not supported yet",
+		"routes[1].methods: must be a list", "routes[1].path: has an empty segment", "routes[1].websocket: must be true or false",
 		"routes[1].mode: must be shadow", "routes[1].typo: unknown key",
 		"routes[2]: must be a mapping",
 		"routes[3].path: ** is allowed as the last", "routes[3].forwardToken: must be true or false", "routes[3].onStale: must be last_good",

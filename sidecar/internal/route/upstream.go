@@ -31,6 +31,7 @@ type Upstream struct {
 	Health         Health        // zero: not asked
 	Timeout        time.Duration // until an answer's head; 0: default
 	MaxConnections int           // to each URL; 0: default
+	HTTP2          bool          // what it speaks: over TLS by ALPN, else at once (h2c); false: HTTP/1.1
 }
 
 // Health is how an upstream is asked whether it can serve.
@@ -91,7 +92,7 @@ func (l *loader) known(upstream string) bool {
 }
 
 func (l *loader) upstream(key, name string, n *yaml.Node) Upstream {
-	members := l.mapping(key, n, []string{"urls", "health", "timeout", "maxConnections"})
+	members := l.mapping(key, n, []string{"urls", "health", "timeout", "maxConnections", "protocol"})
 	if members == nil {
 		return Upstream{Name: name}
 	}
@@ -101,7 +102,18 @@ func (l *loader) upstream(key, name string, n *yaml.Node) Upstream {
 		Health:         l.health(key+".health", members["health"]),
 		Timeout:        l.duration(key+".timeout", members["timeout"], minTimeout, maxTimeout, 0),
 		MaxConnections: l.number(key+".maxConnections", members["maxConnections"], 65_535),
+		HTTP2:          l.http2(key+".protocol", members["protocol"]),
 	}
+}
+
+func (l *loader) http2(key string, n *yaml.Node) bool {
+	if n == nil {
+		return false
+	}
+	if n.Kind != yaml.ScalarNode || n.Value != "h1" && n.Value != "h2" {
+		l.fail(key, "must be h1 or h2")
+	}
+	return n.Value == "h2"
 }
 
 func (l *loader) urls(key string, n *yaml.Node) (urls []string) {

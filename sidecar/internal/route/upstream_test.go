@@ -27,6 +27,13 @@ func TestUpstreamsAndLimits(t *testing.T) {
 	require.False(t, load(t, "upstreams: {a: {urls: [http://a]}}\nroutes: [{path: /a, capability: a:b, upstream: a}]").NeedsDefault())
 }
 
+func TestUpstreamsSpeak(t *testing.T) {
+	table := load(t, "upstreams: {a: {urls: [http://a], protocol: h2}, b: {urls: [http://a], protocol: h1}, c: {urls: [http://a]}}\nroutes: [{path: /a, capability: a:b, upstream: a}]")
+	for i, http2 := range []bool{true, false, false} {
+		require.Equal(t, http2, table.Upstreams()[i].HTTP2)
+	}
+}
+
 func TestEveryProblemOfUpstreamsHostsAndLimits(t *testing.T) {
 	_, err := route.Load([]byte(`
 upstreams:
@@ -43,7 +50,7 @@ upstreams:
     timeout: 5
     maxConnections: 0
     typo: 1
-  late: {urls: [http://a], health: {path: /h, interval: 1s, timeout: 2s}}
+  late: {urls: [http://a], health: {path: /h, interval: 1s, timeout: 2s}, protocol: h3}
 routes:
   - {path: /a, capability: a:b, upstream: nowhere, timeout: 1ms, rateLimit: {requests: 0, per: 1ms}}
   - {path: /b, capability: a:b, host: API.example.com, rateLimit: {}}
@@ -73,6 +80,7 @@ routes:
 		"upstreams.bad.health.typo: unknown key", "upstreams.bad.health.path: must be a path", "upstreams.bad.health.interval: must be a duration from 1s to 1h0m0s",
 		"upstreams.bad.health.timeout: must not be longer", "upstreams.bad.timeout: must be a duration from 100ms", "upstreams.bad.maxConnections: must be a number from 1 to 65535",
 		"upstreams.bad.typo: unknown key", "upstreams.late.health.timeout: must not be longer than interval",
+		"upstreams.late.protocol: must be h1 or h2",
 		"routes[0].upstream: must be a name under upstreams", "routes[0].timeout: must be a duration", "routes[0].rateLimit.requests: must be a number from 1",
 		"routes[0].rateLimit.per: must be a duration from 1s", "routes[1]" + host, "routes[1].rateLimit.requests: is missing", "routes[1].rateLimit.per: is missing",
 		"routes[2]" + host, "routes[2].rateLimit: must be a mapping", "routes[3]" + host, "routes[3].rateLimit.requests: must be a number",
@@ -82,7 +90,7 @@ routes:
 	} {
 		require.Contains(t, err.Error(), want)
 	}
-	require.Len(t, problems, 40, err.Error())
+	require.Len(t, problems, 41, err.Error())
 	require.NotContains(t, err.Error(), "u:p@")
 }
 

@@ -57,7 +57,7 @@ func makeFolder(t testing.TB, n int, prepare func(*Spool)) folder {
 func (f folder) segmentFile(t testing.TB) string {
 	var found string
 	for name := range f.files {
-		if name != stateName && name != lockName {
+		if name != stateName && name != lockName && name != owedName {
 			require.Empty(t, found)
 			found = name
 		}
@@ -313,7 +313,7 @@ func TestActiveRotsAndFileGone(t *testing.T) {
 	require.Len(t, drain(t, s), 1)
 
 	appendN(t, s, 1500)
-	eventually(t, "packed", func() bool { return len(files(t, dir, packedSuffix)) > 0 })
+	eventually(t, "packed", func() bool { return len(files(t, dir, packedSuffix)) > 0 && len(files(t, dir, rawSuffix)) == keepRaw+1 })
 	require.NoError(t, os.Remove(files(t, dir, packedSuffix)[0]))
 	records = drain(t, s)
 	kept, lost = decisions(records)

@@ -76,6 +76,8 @@ var (
 	// A quote inside a JSON string is escaped, so this cannot stand in one.
 	gapMark   = []byte(`,"outcome":"gap"`)
 	countMark = []byte(`,"count":`)
+	// Behind the hash's closing quote.
+	decisionMark = []byte(`","decisionId":`)
 )
 
 // parseEntry reads a line of our own encoding.
@@ -98,6 +100,9 @@ func parseEntry(line []byte) (entry, bool) {
 		return entry{}, false
 	}
 	e := entry{first: sequence, sequence: sequence, decisions: 1, prevHash: rest[:quote], anchored: true}
+	if single(rest[quote:]) {
+		return e, true
+	}
 	if bytes.Contains(line, gapMark) || bytes.Contains(line, countMark) {
 		r, err := decision.Parse(line)
 		if err != nil {
@@ -111,6 +116,13 @@ func parseEntry(line []byte) (entry, bool) {
 		e.restarts = r.Outcome == decision.Gap && r.PrevHash == ""
 	}
 	return e, true
+}
+
+// single reports, at a glance, that the rest of a line is a decision's own: a gap
+// has no decision id, and a count is the last member.
+func single(rest []byte) bool {
+	last := rest[bytes.LastIndexByte(rest, ',')+1:]
+	return bytes.HasPrefix(rest, decisionMark) && !bytes.HasPrefix(last, countMark[1:])
 }
 
 // hashSize is the length of a chain hash: hexadecimal SHA-256.

@@ -3,6 +3,7 @@ package spool
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -102,6 +103,25 @@ func TestLossesSurviveAKill(t *testing.T) {
 	require.Len(t, records, 1)
 	require.Equal(t, int64(5), records[0].Count)
 	require.Equal(t, decision.GapSpoolFull, records[0].Reason)
+}
+
+// A spool without room for one more record starts after a power cut, too.
+func TestFullSpoolSurvivesAPowerCut(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	fill(t, s, allowed(0))
+	abandon(t, s, func() {
+		for err := error(nil); err == nil; { // nobody packs any more
+			err = s.writeGap(decision.GapUnwritten, 1)
+		}
+	})
+	s = open(t, dir, func(o *Options) { o.BootID = "boot-2" })
+	require.Equal(t, uint64(1), s.Status().Lost)
+	var all []decision.Record
+	eventually(t, "declared", func() bool {
+		all = append(all, drain(t, s)...)
+		return slices.ContainsFunc(gaps(all), func(r decision.Record) bool { return r.Reason == decision.GapSpoolFull && r.Count == 1 })
+	})
 }
 
 func TestCloseDeclaresLosses(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
@@ -55,7 +56,7 @@ func (s *Spool) packable() (*chunk, chunk) {
 	if s.closed {
 		return nil, chunk{}
 	}
-	for _, c := range s.chunks[:max(0, len(s.chunks)-1-keepRaw)] {
+	for _, c := range s.chunks[:max(0, len(s.chunks)-1-s.raws())] {
 		if c.kind == raw && c.next > s.acked {
 			return c, c.view()
 		}
@@ -113,6 +114,7 @@ func copyLines(w io.Writer, c chunk) error {
 		if _, err := w.Write(lines); err != nil {
 			return err
 		}
+		runtime.Gosched() // requests that wait for the core go first
 		offset += used
 	}
 	return nil

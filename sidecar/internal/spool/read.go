@@ -34,11 +34,13 @@ type reader struct {
 var errMoved = errors.New("spool: segment moved")
 
 // Next answers the records from the first unacknowledged one on: at most
-// maxRecords and, beyond the first, maxBytes. They are durable. The batch is
+// maxRecords and, beyond the first, maxBytes and two segments. They are durable. The batch is
 // empty when there is none. Called again without Ack it answers the same records, or more.
 func (s *Spool) Next(maxRecords, maxBytes int) (Batch, error) {
 	s.readMu.Lock()
 	defer s.readMu.Unlock()
+	// What was handed out cannot be dropped: most segments must not be at once.
+	maxBytes = min(maxBytes, 2*s.segment)
 	for {
 		b, err := s.collect(maxRecords, maxBytes)
 		if errors.Is(err, errMoved) {

@@ -39,9 +39,18 @@ func (s *Spool) load() error {
 		return err
 	}
 	if before && !st.Clean && (s.opts.BootID == "" || st.BootID != s.opts.BootID) {
-		if err := s.writeGap(decision.GapPowerLoss, 0); err != nil {
+		err := s.writeGap(decision.GapPowerLoss, 0)
+		if errors.Is(err, ErrFull) {
+			s.lose() // there is no room to say how little is known: one loss is declared once there is
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
+		s.owed.add(-s.owed.add(0)) // it may be an older number, and the gap says that some are lost
+	}
+	if err := s.declareOwed(); err != nil {
+		return err
 	}
 	return s.save(false)
 }

@@ -89,6 +89,7 @@ type Spool struct {
 	hashed   int // length of the valid part of hash: 0 or hashSize
 	pending  losses
 	head     bool // pending changed since the last flush
+	owed     *owed
 	spare    *blank
 	acked    int64 // the next sequence that the IdP wants
 	unsynced []*chunk
@@ -156,6 +157,9 @@ func Open(dir string, opts Options) (*Spool, error) {
 		dir: dir, opts: opts, segment: segment, soft: opts.MaxBytes - max(opts.MaxBytes/segmentsInCap, int64(segment)),
 		lock: lock, log: opts.Logger, lost: opts.Metrics.NewCounter("sidecar_audit_lost_total"),
 		failed: make(chan struct{}), data: make(chan struct{}, 1), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	if s.owed, err = openOwed(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.release(), lock.Close())

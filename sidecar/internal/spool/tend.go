@@ -8,8 +8,18 @@ import (
 	"github.com/sentryagent/agentidp/shared/durable"
 )
 
-// keepRaw sealed segments stay as they are: mostly they are shipped before packing would pay.
-const keepRaw = 2
+// Sealed segments stay as they are while there are few of them: mostly they are
+// shipped before packing would pay. Where there is room it can be mostRaw, some
+// seconds of a busy sidecar, which still recover in a fraction of one.
+const (
+	keepRaw = 2
+	mostRaw = 8
+)
+
+// raws is how many stay: at most a quarter of the room.
+func (s *Spool) raws() int {
+	return max(keepRaw, int(min(mostRaw, s.opts.MaxBytes/int64(s.segment)/4)))
+}
 
 // syncLoop bounds what a power cut can take to SyncInterval, and saves the state.
 func (s *Spool) syncLoop() {
@@ -170,7 +180,7 @@ func (s *Spool) Close() error {
 func (s *Spool) release() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var err error
+	err := s.owed.close()
 	for _, c := range s.chunks {
 		err = errors.Join(err, c.unmap())
 		if c.file != nil {

@@ -76,7 +76,11 @@ func (f *follower) run(ctx context.Context) {
 		if took := time.Since(began); !news && wait > 0 && took < shortest && !sleep(ctx, shortest-took) {
 			return
 		}
-		wait = f.opts.PollWait
+		if wait > 0 && f.revocations.Stale() {
+			wait = 0 // the clock jumped: requests are refused until the next answer
+		} else {
+			wait = f.opts.PollWait
+		}
 	}
 }
 

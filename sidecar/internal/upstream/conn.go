@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/sentryagent/agentidp/shared/httpx"
 )
 
 // Conn gives each read and write its own deadline, so that a long body
@@ -15,9 +17,12 @@ import (
 // may come from any.
 type Conn struct {
 	net.Conn
-	raw     syscall.RawConn  // the socket's, below TLS; nil: cannot be asked
-	used    bool             // had a request before
-	limit   time.Duration    // of one read or write
+	raw     syscall.RawConn // the socket's, below TLS; nil: cannot be asked
+	idle    idleSocket      // asked through raw
+	used    bool            // had a request before
+	limit   time.Duration   // of one read or write; of a write at times half of it
+	reads   httpx.ReadDeadline
+	writes  time.Time        // deadline of writes
 	sent    int64            // bytes of the current request that the kernel took
 	waiting bool             // the read deadline is that of the answer's head
 	ended   bool             // the upstream sent its last byte
@@ -38,8 +43,11 @@ func (c *Conn) Close() error {
 }
 
 func (c *Conn) Write(p []byte) (int, error) {
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
-		return 0, err
+	if time.Until(c.writes) <= c.limit/2 { // a deadline is a timer to move: not with each request
+		c.writes = time.Now().Add(c.limit)
+		if err := c.Conn.SetWriteDeadline(c.writes); err != nil {
+			return 0, err
+		}
 	}
 	n, err := c.Conn.Write(p)
 	c.sent += int64(n)
@@ -48,11 +56,14 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 func (c *Conn) Read(p []byte) (int, error) {
 	if !c.waiting {
-		if err := c.Conn.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+		if err := c.reads.Set(c.Conn, time.Now().Add(c.limit)); err != nil {
 			return 0, err
 		}
 	}
 	n, err := c.Conn.Read(p)
+	for n == 0 && err != nil && c.reads.Early(c.Conn, err) {
+		n, err = c.Conn.Read(p)
+	}
 	c.ended = c.ended || errors.Is(err, io.EOF)
 	return n, err
 }
@@ -60,7 +71,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Await sets one deadline for everything up to the end of the answer's head.
 func (c *Conn) Await(limit time.Duration) error {
 	c.waiting = true
-	return c.Conn.SetReadDeadline(time.Now().Add(limit))
+	return c.reads.Set(c.Conn, time.Now().Add(limit))
 }
 
 // Answered goes back to a deadline for each read.
@@ -79,7 +90,7 @@ func (c *Conn) quiet() bool {
 	}
 	// TLS may hold records that the kernel has no more. Past its deadline a read
 	// gives those only; the next exchange sets its own.
-	if secured.SetReadDeadline(time.Unix(1, 0)) != nil {
+	if c.reads.Set(secured, time.Unix(1, 0)) != nil {
 		return false
 	}
 	var b [1]byte

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !(linux && (amd64 || arm64))
 
 package upstream
 
@@ -6,6 +6,8 @@ import (
 	"errors"
 	"syscall"
 )
+
+type idleSocket struct{}
 
 // pending asks the kernel whether there is anything to read from an idle
 // connection: bytes, its end, an error. It reads nothing.

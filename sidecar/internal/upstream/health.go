@@ -171,6 +171,9 @@ func (s *Server) check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if s.shared != nil {
+		return s.shared.check(ctx, asks.Path)
+	}
 	conn, err := s.dial(ctx)
 	if err != nil {
 		return err
@@ -191,8 +194,12 @@ func (s *Server) check(ctx context.Context) error {
 		return err
 	}
 	_ = answer.Body.Close() // not read, as its connection is not used again
-	if answer.StatusCode < 200 || answer.StatusCode >= 400 {
-		return fmt.Errorf("answered %d", answer.StatusCode)
+	return healthy(answer.StatusCode)
+}
+
+func healthy(status int) error {
+	if status < 200 || status >= 400 {
+		return fmt.Errorf("answered %d", status)
 	}
 	return nil
 }

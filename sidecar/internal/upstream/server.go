@@ -36,6 +36,7 @@ type Server struct {
 	dialLimit time.Duration
 	idleLimit time.Duration
 	pool      *fasthttp.HostClient
+	shared    *shared // instead of pool, of one that speaks HTTP/2; else nil
 	inFlight  atomic.Int64
 	health    health
 }
@@ -56,6 +57,9 @@ func newServer(ctx context.Context, u *Upstream, target *url.URL, o *Options, co
 			s.tls.ServerName = target.Hostname()
 		}
 		s.tls.NextProtos = []string{"http/1.1"}
+		if u.spec.HTTP2 {
+			s.tls.NextProtos = []string{"h2"}
+		}
 	}
 	if target.Port() != "" {
 		port = target.Port()
@@ -65,6 +69,9 @@ func newServer(ctx context.Context, u *Upstream, target *url.URL, o *Options, co
 		Addr: s.address, DialTimeout: s.connect, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
 		MaxConns: connections, MaxConnWaitTimeout: o.Wait, MaxIdleConnDuration: o.KeepAlive, ConnPoolStrategy: fasthttp.LIFO,
 		SecureErrorLogMessage: true,
+	}
+	if u.spec.HTTP2 {
+		s.shared = newShared(s, o, connections)
 	}
 	return s
 }
@@ -158,9 +165,24 @@ func (s *Server) connect(string, time.Duration) (net.Conn, error) {
 	return nil, err
 }
 
+// socket connects.
+func (s *Server) socket(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
+}
+
+// secure speaks TLS over a socket, which it closes when it cannot.
+func (s *Server) secure(ctx context.Context, socket net.Conn) (*tls.Conn, error) {
+	secured := tls.Client(socket, s.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = socket.Close() // the handshake's error is the one that counts
+		return nil, err
+	}
+	return secured, nil
+}
+
 // dial connects, with TLS when the server speaks it.
 func (s *Server) dial(ctx context.Context) (*Conn, error) {
-	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
+	socket, err := s.socket(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -172,10 +194,9 @@ func (s *Server) dial(ctx context.Context) (*Conn, error) {
 	if s.tls == nil {
 		return c, nil
 	}
-	secured := tls.Client(socket, s.tls)
-	if err := secured.HandshakeContext(ctx); err != nil {
+	secured, err := s.secure(ctx, socket)
+	if err != nil {
 		c.forget()
-		_ = socket.Close() // the handshake's error is the one that counts
 		return nil, err
 	}
 	c.Conn = secured

@@ -106,6 +106,19 @@ func (u *Upstream) Acquire(avoid *Server) (Line, error) {
 	return s.acquire()
 }
 
+// HTTP2 reports which of Open and Acquire is meant for it.
+func (u *Upstream) HTTP2() bool { return u.spec.HTTP2 }
+
+// Open reserves a request on a connection to a server that speaks HTTP/2, which
+// it chooses as Acquire does and with the same errors. ctx bounds the wait.
+func (u *Upstream) Open(ctx context.Context, avoid *Server) (*Stream, error) {
+	s := u.pick(avoid)
+	if s == nil {
+		return &Stream{}, &Unavailable{RetryAfter: u.soonest()}
+	}
+	return s.shared.open(ctx)
+}
+
 // Alternative reports whether a server other than s is in use.
 func (u *Upstream) Alternative(s *Server) bool {
 	other := u.pick(s)
@@ -162,5 +175,11 @@ func (u *Upstream) retire() {
 	u.stop()
 	for _, s := range u.servers {
 		s.pool.CloseIdleConnections()
+		if s.shared != nil {
+			s.shared.retire()
+		}
 	}
 }
+
+// IdleTimeout is how long a server may be silent within a body, and take nothing of one.
+func (u *Upstream) IdleTimeout() time.Duration { return u.servers[0].idleLimit }

@@ -1,0 +1,192 @@
+package proxy_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/decision"
+	"github.com/sentryagent/agentidp/shared/policy"
+	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
+)
+
+// C11: slow heads, bodies and readers end in time, and nobody else notices.
+func TestSlowClientsAreCutOff(t *testing.T) {
+	big := strings.Repeat("x", 64<<20)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil && r.URL.Path == "/notes/big" {
+			_, _ = io.WriteString(w, big)
+		}
+	}))
+	defer server.Close()
+	w := newWorld(t, server.URL, func(o *proxy.Options) {
+		o.HeadTimeout, o.BodyWindow, o.WriteTimeout, o.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+	})
+	good := tokens(t).good(t)
+	drip := func(conn net.Conn, text string) {
+		for _, c := range []byte(text) {
+			if _, err := conn.Write([]byte{c}); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	sip := func(conn net.Conn) {
+		for {
+			if _, err := conn.Read(make([]byte, 1)); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	unaffected := func() { require.Equal(t, 200, w.get("/notes", good).StatusCode) }
+	head, body, deaf, reader, idle := w.dial(), w.dial(), w.dial(), w.dial(), w.dial()
+	go drip(head, request("GET", "/notes", good))
+	_, err := io.WriteString(body, request("POST", "/notes", good, "Content-Length: 1000"))
+	require.NoError(t, err)
+	go drip(body, strings.Repeat("x", 1000))
+	for _, conn := range []net.Conn{deaf, reader} {
+		_, err := io.WriteString(conn, request("GET", "/notes/big", good))
+		require.NoError(t, err)
+	}
+	go sip(reader)
+	unaffected()
+	w.refuses(read(t, bufio.NewReader(head), "GET"), 408, "request_timeout")
+	unaffected()
+	w.refuses(read(t, bufio.NewReader(body), "POST"), 408, "body_timeout")
+	closed(t, bufio.NewReader(idle)) // a connection that says nothing gets no answer
+	unaffected()
+	waitFor(t, "the end of both slow readers", func() bool {
+		ended := 0
+		for _, r := range w.records.all() {
+			if r.Path == "/notes/big" {
+				ended++
+			}
+		}
+		return ended == 2
+	})
+	n, err := io.Copy(io.Discard, deaf)
+	require.Less(t, n, int64(len(big)), err)
+	unaffected()
+}
+
+func TestOverloadIsRefusedBeforeCryptography(t *testing.T) {
+	up := stdUpstream(t)
+	w := newWorld(t, up.URL, func(o *proxy.Options) { o.Judging, o.JudgingWait = 1, 50*time.Millisecond })
+	entered, release := make(chan struct{}), make(chan struct{})
+	w.decider.set(func(policy.Input) (policy.Decision, error) {
+		entered <- struct{}{}
+		<-release
+		return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil
+	})
+	first := make(chan reply, 1)
+	go func() { first <- w.get("/notes", tokens(t).good(t)) }()
+	<-entered
+	r := w.get("/notes", tokens(t).good(t))
+	w.refuses(r, 503, "overloaded")
+	require.Contains(t, r.body, `"OVERLOADED"`)
+	require.Equal(t, "1", r.Header.Get("Retry-After"))
+	w.decider.set(nil)
+	close(release)
+	require.Equal(t, 200, (<-first).StatusCode)
+	require.Equal(t, 200, w.get("/notes", tokens(t).good(t)).StatusCode)
+}
+
+func TestAuditBackPressure(t *testing.T) {
+	up := stdUpstream(t)
+	w := newWorld(t, up.URL)
+	good := tokens(t).good(t)
+	w.records.set(true, false) // full: takes what is under way, admits nothing
+	r := w.get("/notes", good)
+	require.Equal(t, 503, r.StatusCode)
+	require.Equal(t, "audit_unavailable", r.reason())
+	require.Contains(t, r.body, `"AUDIT_UNAVAILABLE"`)
+	require.NotEmpty(t, r.Header.Get("Retry-After"))
+	require.Equal(t, "audit_unavailable", w.get("/secret", good).reason())
+	require.Equal(t, "audit_unavailable", w.get("/nowhere", good).reason())
+	require.Empty(t, up.all())
+	// Strangers cause no back-pressure and feel none: they are counted.
+	require.Equal(t, 401, w.get("/notes", "").StatusCode)
+	require.Equal(t, 200, w.get("/open", "").StatusCode)
+	require.Equal(t, 400, w.get("//", "").StatusCode)
+	for _, record := range w.records.all() {
+		require.NotEmpty(t, record.AgentID)
+	}
+	w.records.set(false, true) // broken: even a refusal cannot be kept
+	require.Equal(t, "audit_unavailable", w.get("/notes", good).reason())
+	w.records.set(false, false)
+	require.Equal(t, 200, w.get("/notes", good).StatusCode)
+
+	// It breaks while the upstream works: the answer is withheld.
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { w.records.set(false, true) }))
+	defer server.Close()
+	other := newWorld(t, server.URL)
+	other.records = w.records
+	late := newWorld(t, server.URL, func(o *proxy.Options) { o.Recorder = w.records })
+	require.Equal(t, "audit_unavailable", late.get("/notes", good).reason())
+	w.records.set(false, false)
+
+	w.stop()
+	counted := map[string]int64{}
+	for _, record := range w.records.all() {
+		if record.AgentID == "" {
+			counted[record.Reason] += record.Count
+			require.Equal(t, "127.0.0.1/32", record.Peer)
+			require.NotEmpty(t, record.DecisionID)
+		}
+	}
+	require.Equal(t, map[string]int64{"token_missing": 1, "public": 1, "path_empty_segment": 1}, counted)
+}
+
+func TestFloodsAreFolded(t *testing.T) {
+	up := stdUpstream(t)
+	w := newWorld(t, up.URL)
+	conn := w.dial()
+	reader := bufio.NewReader(conn)
+	for range 100 {
+		_, err := io.WriteString(conn, request("GET", "/notes", ""))
+		require.NoError(t, err)
+		require.Equal(t, 401, read(t, reader, "GET").StatusCode)
+	}
+	require.Len(t, w.records.all(), 20)
+	require.Equal(t, 200, w.get("/notes", tokens(t).good(t)).StatusCode)
+	require.Len(t, w.records.all(), 21, "agents are never folded")
+	require.NoError(t, conn.Close())
+	w.stop()
+	all := w.records.all()
+	require.Len(t, all, 22)
+	require.Equal(t, decision.Record{
+		DecisionID: all[21].DecisionID, Time: all[21].Time, RouteID: "/notes", Capability: "notes:read", Peer: "127.0.0.1/32",
+		Outcome: decision.Denied, Reason: "token_missing", Status: 401, Count: 80,
+	}, all[21])
+}
+
+func TestConnectionsPerAddressAreBounded(t *testing.T) {
+	up := stdUpstream(t)
+	w := newWorld(t, up.URL, func(o *proxy.Options) { o.MaxPerAddress = 2 })
+	a, b := w.dial(), w.dial()
+	for _, conn := range []net.Conn{a, b} {
+		_, err := io.WriteString(conn, request("GET", "/open", ""))
+		require.NoError(t, err)
+		require.Equal(t, 200, read(t, bufio.NewReader(conn), "GET").StatusCode)
+	}
+	require.Equal(t, 429, w.raw("").StatusCode)
+	require.NoError(t, a.Close())
+	waitFor(t, "a place", func() bool {
+		conn := w.dial()
+		defer conn.Close()
+		_, err := io.WriteString(conn, request("GET", "/open", ""))
+		if err != nil {
+			return false
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		return err == nil && response.StatusCode == http.StatusOK
+	})
+}
