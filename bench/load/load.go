@@ -20,6 +20,8 @@ type Scenario struct {
 	Fill func(request *fasthttp.Request, connection, n int)
 	// Want is the status that counts as success.
 	Want int
+	// Limit is how many requests a connection sends at most; 0: as many as it can.
+	Limit int
 }
 
 // Result is what one run measured.
@@ -83,7 +85,7 @@ func loop(ctx context.Context, client *fasthttp.HostClient, s Scenario, connecti
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
-	for n := 0; ctx.Err() == nil && time.Now().Before(until); n++ {
+	for n := 0; (s.Limit == 0 || n < s.Limit) && ctx.Err() == nil && time.Now().Before(until); n++ {
 		request.Reset()
 		request.Header.SetHost(s.Addr)
 		request.URI().SetScheme("http")

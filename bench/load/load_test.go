@@ -34,3 +34,16 @@ func TestRunCountsWhatTheServerSaw(t *testing.T) {
 	require.Positive(t, result.Rate())
 	require.LessOrEqual(t, result.Quantile(50), result.Quantile(99))
 }
+
+func TestALimitEndsEachConnection(t *testing.T) {
+	var seen atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen.Add(1) }))
+	defer server.Close()
+	result := load.Run(t.Context(), load.Scenario{
+		Name: "test", Addr: strings.TrimPrefix(server.URL, "http://"), Want: http.StatusOK, Limit: 7,
+		Fill: func(request *fasthttp.Request, _, _ int) { request.SetRequestURI("/x") },
+	}, 3, time.Hour)
+	require.Equal(t, int64(21), seen.Load())
+	require.Equal(t, int64(21), result.Requests)
+	require.Zero(t, result.Errors)
+}

@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +18,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/bench/load"
-	"github.com/sentryagent/agentidp/deploy/dev/stack"
 )
 
 // issuance measures tokens per second beside the limit of the signing backend,
@@ -109,90 +106,4 @@ func (b *bench) issued(ctx context.Context) (int64, error) {
 	}
 	err := b.admin.JSON(ctx, http.MethodGet, "/api/v1/agents/"+b.reader.AgentID+"/usage", nil, &usage)
 	return usage.TokensUsed, err
-}
-
-// proxy measures requests through the sidecar, with a warm token, beside the
-// same upstream called directly.
-func (b *bench) proxy(ctx context.Context) error {
-	token, err := b.token(ctx)
-	if err != nil {
-		return err
-	}
-	fill := func(request *fasthttp.Request, _, _ int) {
-		request.SetRequestURI("/notes")
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	through := load.Scenario{Name: "sidecar, warm token", Addr: b.Sidecar, Want: fasthttp.StatusOK, Fill: fill}
-	direct := load.Scenario{Name: "upstream, direct", Addr: b.addr, Want: fasthttp.StatusOK, Fill: fill}
-	var ratios []float64
-	for _, connections := range []int{1, 64} {
-		ratios = nil
-		for range b.rounds {
-			d, s := load.Run(ctx, direct, connections, b.slice), load.Run(ctx, through, connections, b.slice)
-			fmt.Println("proxy   ", d)
-			fmt.Println("proxy   ", s)
-			if s.Errors > 0 {
-				return fmt.Errorf("sidecar: %d errors: %s", s.Errors, s.FirstError)
-			}
-			ratios = append(ratios, s.Rate()/d.Rate())
-		}
-		fmt.Printf("ratio    sidecar / direct at %d connections %.2f\n", connections, median(ratios))
-	}
-	return nil
-}
-
-// revocation measures from the 200 of a token's revocation to its refusal at the sidecar.
-func (b *bench) revocation(ctx context.Context) error {
-	var took []time.Duration
-	for range 20 {
-		token, err := b.token(ctx)
-		if err != nil {
-			return err
-		}
-		if status, err := b.get(ctx, token); err != nil || status != http.StatusOK {
-			return fmt.Errorf("a fresh token: %d %w", status, err)
-		}
-		form := strings.NewReader(url.Values{"token": {token}}.Encode())
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.Issuer()+"/api/v1/token/revoke", form)
-		if err != nil {
-			return err
-		}
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		request.SetBasicAuth(b.reader.ClientID, b.reader.ClientSecret)
-		if answer, err := stack.Send(http.DefaultClient, request); err != nil || answer.Status != http.StatusOK {
-			return fmt.Errorf("revoke: %d %w", answer.Status, err)
-		}
-		began := time.Now()
-		for {
-			status, err := b.get(ctx, token)
-			if err != nil {
-				return err
-			}
-			if status == http.StatusUnauthorized {
-				break
-			}
-			if time.Since(began) > 10*time.Second {
-				return fmt.Errorf("a revoked token still answers %d", status)
-			}
-		}
-		took = append(took, time.Since(began))
-	}
-	slices.Sort(took)
-	fmt.Printf("revoke   to effect: p50 %s, max %s of %d\n", took[len(took)/2].Round(10*time.Microsecond), took[len(took)-1].Round(10*time.Microsecond), len(took))
-	return nil
-}
-
-func (b *bench) get(ctx context.Context, token string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.Resource()+"/notes", nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	answer, err := stack.Send(http.DefaultClient, request)
-	return answer.Status, err
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
 }

@@ -9,11 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/sentryagent/agentidp/deploy/dev/stack"
 )
@@ -22,22 +18,12 @@ import (
 type bench struct {
 	options
 	*stack.Stack
-	dir      string
-	upstream *exec.Cmd
-	addr     string // of the upstream
-	admin    *stack.Client
-	reader   stack.Registered // may read notes
-}
-
-// body is what the upstream answers: a small JSON document.
-const body = `{"notes":[{"id":1,"text":"a note of about one hundred bytes, as small API answers are, no more than that"}]}`
-
-func serveUpstream(addr string) error {
-	server := &fasthttp.Server{NoDefaultServerHeader: true, Handler: func(ctx *fasthttp.RequestCtx) {
-		ctx.SetContentType("application/json")
-		ctx.SetBodyString(body)
-	}}
-	return server.ListenAndServe(addr)
+	dir            string
+	upstream, bare *exec.Cmd    // bare: only where it is measured
+	other          *stack.Stack // with the sidecar of another build, at the same IdP; nil: none
+	addr, bareAddr string
+	admin          *stack.Client
+	reader         stack.Registered // may read notes
 }
 
 func start(ctx context.Context, o options) (*bench, error) {
@@ -49,7 +35,11 @@ func start(ctx context.Context, o options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{options: o, dir: dir, addr: addresses.Notes}
+	more, err := stack.Free()
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, dir: dir, addr: addresses.Notes, bareAddr: more.Notes}
 	b.Stack = &stack.Stack{Addresses: addresses, Bin: o.bin, Dir: dir, Routes: o.routes, Upstream: "http://" + b.addr, IdPEnv: []string{
 		"AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=0", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=0",
 	}}
@@ -73,13 +63,7 @@ func (b *bench) boot(ctx context.Context) error {
 		}
 		fmt.Printf("size     %-18s %.1f MB\n", name, float64(info.Size())/1e6)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	b.upstream = exec.Command(self, "upstream", b.addr)
-	b.upstream.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := b.upstream.Start(); err != nil {
+	if err := b.startUpstream(); err != nil {
 		return err
 	}
 	if err := b.Prepare(); err != nil {
@@ -126,13 +110,22 @@ func (b *bench) token(ctx context.Context) (string, error) {
 	return token.AccessToken, nil
 }
 
+func (b *bench) startUpstream() (err error) {
+	b.upstream, err = self("upstream", b.addr)
+	return err
+}
+
+func (b *bench) startBare() (err error) {
+	b.bare, err = self("bare", b.bareAddr, b.addr)
+	return err
+}
+
 func (b *bench) close() error {
-	err := b.Close()
-	if b.upstream != nil && b.upstream.Process != nil {
-		err = errors.Join(err, b.upstream.Process.Kill())
-		_ = b.upstream.Wait() // killed: its status says so
+	var err error
+	if b.other != nil {
+		err = b.other.Close()
 	}
-	return errors.Join(err, os.RemoveAll(b.dir))
+	return errors.Join(err, b.Close(), kill(b.bare), kill(b.upstream), os.RemoveAll(b.dir))
 }
 
 // footprint reports the memory of both programs after the load.
@@ -142,14 +135,12 @@ func (b *bench) footprint(context.Context) error {
 		name string
 		pid  int
 	}{{"agentidp", idp}, {"agentidp-sidecar", sidecar}} {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
-		if err != nil {
-			return err
-		}
-		for line := range strings.Lines(string(status)) {
-			if name, value, found := strings.Cut(line, ":"); found && (name == "VmRSS" || name == "VmHWM") {
-				fmt.Printf("memory   %-18s %s %s\n", p.name, name, strings.TrimSpace(value))
+		for _, field := range []string{"VmRSS", "VmHWM"} {
+			bytes, err := memory(p.pid, field)
+			if err != nil {
+				return err
 			}
+			fmt.Printf("memory   %-18s %s %.1f MiB\n", p.name, field, mebibytes(bytes))
 		}
 	}
 	return nil
