@@ -245,7 +245,7 @@ func FuzzBase64(f *testing.F) {
 func FuzzReadObject(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"a":1}`, `{"a":1,"a":2}`, `{"a":{"b":[1,-0.5e+3,true,null,"x\u00e9\ud83d\ude00\n"]}}`, ` { "a" : [ ] } `, `{"a":01}`,
-		`{"\ud800":1}`, `{"a":"\u12"}`, `{"a":tru}`, `{"a"`, `{,}`, `{"a":1,}`, "{\"\xff\":1}", `{"a":--1}`, `{"a":1.}`, `{"a":1e}`, `[{}]`,
+		`{"\ud800":1}`, `{"a":"\u12"}`, `{"a":tru}`, `{"a"`, `{,}`, `{"a":1,}`, `{"a":1e999999}`, "{\"\xff\":1}", `{"a":--1}`, `{"a":1.}`, `{"a":1e}`, `[{}]`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -262,7 +262,7 @@ func FuzzReadObject(f *testing.F) {
 		require.NoError(t, json.Unmarshal(data, &want))
 		require.Len(t, members, len(want))
 		for name, value := range want {
-			require.JSONEq(t, string(value), string(members[name]))
+			require.Equal(t, string(value), string(members[name]))
 			sameValue(t, value)
 		}
 	})
