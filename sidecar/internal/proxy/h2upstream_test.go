@@ -27,34 +27,20 @@ import (
 // framing is an upstream that answers each request over HTTP/2 with frames of a test's.
 func framing(t *testing.T, answer func(framer *http2.Framer, id uint32, conn net.Conn)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			open.Go(func() {
-				defer conn.Close()
-				_, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
-				framer := http2.NewFramer(conn, conn)
-				if err == nil {
-					err = framer.WriteSettings()
-				}
-				for err == nil {
-					var frame http2.Frame
-					frame, err = framer.ReadFrame()
-					if head, is := frame.(*http2.HeadersFrame); is {
-						answer(framer, head.StreamID, conn)
-					}
-				}
-			})
+	return "http://" + accept(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
+		_, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
+		framer := http2.NewFramer(conn, conn)
+		if err == nil {
+			err = framer.WriteSettings()
 		}
-	})
-	t.Cleanup(func() { _ = ln.Close(); open.Wait() })
-	return "http://" + ln.Addr().String()
+		for err == nil {
+			var frame http2.Frame
+			frame, err = framer.ReadFrame()
+			if head, is := frame.(*http2.HeadersFrame); is {
+				answer(framer, head.StreamID, conn)
+			}
+		}
+	}).String()
 }
 
 func respond(framer *http2.Framer, id uint32, end bool, fields ...string) {

@@ -28,7 +28,7 @@ import (
 func nginxUpstream(t testing.TB) *upstream {
 	u := &upstream{}
 	dir := shortDir(t)
-	accept(t, filepath.Join(dir, "app.sock"), func(conn net.Conn) {
+	accept(t, "unix", filepath.Join(dir, "app.sock"), func(conn net.Conn) {
 		if got, err := readSCGI(conn); err == nil {
 			u.add(got)
 			_, _ = io.WriteString(conn, "Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
@@ -115,7 +115,7 @@ func wsgiUpstream(t testing.TB) *upstream {
 	u := &upstream{joins: ","}
 	path := filepath.Join(shortDir(t), "link.sock")
 	port := make(chan int, 1)
-	accept(t, path, func(conn net.Conn) {
+	accept(t, "unix", path, func(conn net.Conn) {
 		reports := json.NewDecoder(conn)
 		var first int
 		if reports.Decode(&first) != nil {
@@ -159,9 +159,10 @@ func shortDir(t testing.TB) string {
 	return dir
 }
 
-// accept serves each connection of a Unix socket until the test ends.
-func accept(t testing.TB, path string, serve func(net.Conn)) {
-	ln, err := net.Listen("unix", path)
+// accept serves each connection until the test ends.
+func accept(t testing.TB, network, address string, serve func(net.Conn)) net.Addr {
+	t.Helper()
+	ln, err := net.Listen(network, address)
 	require.NoError(t, err)
 	var open sync.WaitGroup
 	open.Go(func() {
@@ -177,6 +178,7 @@ func accept(t testing.TB, path string, serve func(net.Conn)) {
 		}
 	})
 	t.Cleanup(func() { _ = ln.Close(); open.Wait() })
+	return ln.Addr()
 }
 
 // program finds one that .ci/servers installs.
