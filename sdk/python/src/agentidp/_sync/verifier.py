@@ -1,0 +1,74 @@
+# Made by scripts/make_sync.py of _async/verifier.py: edit that.
+"""Verifies access tokens where there is no sidecar."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from .._claims import Claims, Rules
+from ..errors import AgentIdPError, ConfigurationError, TokenRefusedError, UnavailableError
+from .client import Client
+from .keys import KeySource
+from .platform import HTTP, Clock
+from .statuslists import StatusLists
+
+_MAX_LIFETIME = 3600  # seconds from iat to exp
+_LEEWAY = 5  # seconds that clocks may differ
+_INTROSPECTION = 2.0  # seconds that a request waits for it
+
+
+class Verifier:
+    """Decides whether a string is a good access token for one API, by the sidecar's rules: RS256 and nothing else, its
+    type, issuer, audience, times; keys from the issuer's JWKS, kept for a day when the IdP is away.
+
+    `revocation` looks up whether a good token was revoked since: `"status_list"` in the issuer's signed lists, which
+    are half a minute old at most unless the IdP is away, or a client that introspects every token and has two seconds.
+    Without it a token lives to its `exp`.
+    There is nothing to close.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        revocation: Client | Literal["status_list"] | None = None,
+        jwks_url: str = "",
+        http_client: httpx.Client | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        address = jwks_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
+        if not audience or urlsplit(address).scheme not in ("http", "https"):
+            raise ConfigurationError("a verifier needs the issuer, an http(s) address, and the audience")
+        time, http = clock or Clock(), HTTP(http_client)
+        self._keys = KeySource(address, http, time)
+        self._rules = Rules(issuer, audience, _MAX_LIFETIME, _LEEWAY, lambda: time.now().wall)
+        self._lists = StatusLists(issuer, self._keys, http, time) if revocation == "status_list" else None
+        self._client = revocation if isinstance(revocation, Client) else None
+
+    def verify(self, token: str) -> Claims:
+        """What a good token says. TokenRefusedError: answer 401. UnavailableError: it cannot be judged now, answer
+        503."""
+        document, claims = self._rules.read(token)
+        try:
+            key = self._keys.key(document.kid)
+        except KeyError:
+            raise TokenRefusedError("unknown_key") from None
+        document.verify({document.kid: key}.__getitem__)
+        self._rules.check(claims)
+        if self._lists is not None:
+            self._lists.check(claims.status)
+        if self._client is not None:
+            self._introspect(self._client, token)
+        return claims
+
+    def _introspect(self, client: Client, token: str) -> None:
+        try:
+            state = client.introspect(token, timeout=_INTROSPECTION)
+        except AgentIdPError as error:
+            raise UnavailableError("revocations_stale", "the token cannot be introspected") from error
+        if not state.active:
+            raise TokenRefusedError("token_revoked")
