@@ -1,0 +1,2 @@
+/** For those who use OkHttp. */
+package io.github.sentryagent.agentidp.okhttp;

@@ -1,0 +1,2 @@
+/** For APIs on jakarta servlets. */
+package io.github.sentryagent.agentidp.servlet;

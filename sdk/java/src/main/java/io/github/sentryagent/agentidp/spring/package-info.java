@@ -1,0 +1,2 @@
+/** For those who use Spring's RestClient or RestTemplate. */
+package io.github.sentryagent.agentidp.spring;
