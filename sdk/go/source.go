@@ -2,6 +2,7 @@ package agentidp
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -16,18 +17,41 @@ const (
 	jitter       = 0.1
 	lastUse      = 5 * time.Second
 	refreshLimit = 30 * time.Second
+	refreshPause = 5 * time.Second  // after a refresh ahead that failed
+	forgetPause  = 10 * time.Second // between tokens that APIs refuse
 )
 
 // TokenSource gives a fresh token to any number of goroutines: kept until
 // shortly before it expires, replaced in the background while the old one is
 // still good, one request in flight however many callers. It is an oauth2.TokenSource.
 type TokenSource struct {
-	config Config
+	config Config // but for the secret
+	secret *secret
 
 	mu        sync.Mutex // guards all below
 	token     *oauth2.Token
 	refreshAt time.Time
+	forgot    time.Time // when an API's refusal last dropped a token
 	flight    *flight
+}
+
+// secret is what a rotation replaces, for all sources of the credential.
+type secret struct {
+	rotating sync.Mutex // held by the one rotation under way
+	mu       sync.Mutex // guards text
+	text     string
+}
+
+func (s *secret) get() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text
+}
+
+func (s *secret) set(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = text
 }
 
 // flight is one request for a token under way.
@@ -42,14 +66,20 @@ func (c Config) TokenSource() (*TokenSource, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	return &TokenSource{config: c}, nil
+	return &TokenSource{config: c, secret: &secret{text: c.ClientSecret}}, nil
+}
+
+// For is a source of the same credential for other resources. A rotation of the
+// secret counts for both.
+func (s *TokenSource) For(resources ...string) *TokenSource {
+	return &TokenSource{config: s.config.WithResources(resources...), secret: s.secret}
 }
 
 // Token implements oauth2.TokenSource.
 func (s *TokenSource) Token() (*oauth2.Token, error) { return s.TokenContext(context.Background()) }
 
-// TokenContext returns a token that is good for five seconds or more. ctx
-// bounds this caller's wait, not the request others wait for too.
+// TokenContext returns a token that is good for five seconds or more, if the IdP
+// gives such. ctx bounds this caller's wait, not the request others wait for too.
 func (s *TokenSource) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	s.mu.Lock()
 	now := time.Now()
@@ -70,6 +100,9 @@ func (s *TokenSource) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	}
 	select {
 	case <-current.done:
+		if current.err == nil && !time.Now().Before(current.token.Expiry) {
+			return nil, errors.New("agentidp: the token had expired when it came")
+		}
 		return current.token, current.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -77,11 +110,13 @@ func (s *TokenSource) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 }
 
 // refresh ends the flight, and keeps the token it brought. After a failure a
-// token that is still good is kept and the next caller tries again.
+// token that is still good is kept, and the next refresh ahead waits a little.
 func (s *TokenSource) refresh(f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), refreshLimit)
 	defer cancel()
-	f.token, f.err = s.config.request(ctx)
+	config := s.config
+	config.ClientSecret = s.secret.get()
+	f.token, f.err = config.request(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flight = nil
@@ -89,6 +124,8 @@ func (s *TokenSource) refresh(f *flight) {
 		life := time.Until(f.token.Expiry)
 		s.token = f.token
 		s.refreshAt = time.Now().Add(time.Duration(float64(life) * (refreshAfter + jitter*rand.Float64()))) //nolint:gosec // jitter
+	} else {
+		s.refreshAt = time.Now().Add(refreshPause)
 	}
 	close(f.done)
 }
@@ -101,7 +138,29 @@ func (s *TokenSource) Forget() {
 	s.token = nil
 }
 
-// Client calls APIs with the source's tokens.
+// refused drops a token that an API refused, and reports whether another one is
+// worth a try. An API that refuses every token costs one in ten seconds.
+func (s *TokenSource) refused(accessToken string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.token == nil || s.token.AccessToken != accessToken {
+		return true // somebody has dropped it
+	}
+	now := time.Now()
+	if !s.forgot.IsZero() && now.Sub(s.forgot) < forgetPause {
+		return false
+	}
+	s.token, s.forgot = nil, now
+	return true
+}
+
+// Client calls APIs with the source's tokens. It has no time limit of its own:
+// that is the business of each request's context.
 func (s *TokenSource) Client() *http.Client {
-	return &http.Client{Transport: &oauth2.Transport{Source: s}}
+	return &http.Client{Transport: &Transport{Source: s}}
+}
+
+// Management is a client of the management API with the same credential.
+func (s *TokenSource) Management() *Client {
+	return newClient(s.config, s.For(), nil)
 }
