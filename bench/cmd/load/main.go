@@ -1,79 +1,116 @@
-// Load runs one scenario against any URL, so that a deployment, or another
-// server, can be measured with the same client.
+// Load measures any deployment over HTTP, ours or another's, in a closed or an
+// open loop, and compares results.
 package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
-	"net/url"
+	"io"
 	"os"
 	"os/signal"
-	"strings"
-	"time"
+	"syscall"
 
-	"github.com/valyala/fasthttp"
+	"github.com/sentryagent/agentidp/bench/compare"
+	"github.com/sentryagent/agentidp/bench/report"
+)
 
-	"github.com/sentryagent/agentidp/bench/load"
+// Exit statuses.
+const (
+	succeeded = 0
+	failed    = 1 // it could not be measured, or too much went wrong
+	misused   = 2
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "load:", err)
-		os.Exit(1)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+const usage = `Measures a server over HTTP.
+
+  load token      -url URL -client ID:SECRET | -clients FILE   client credentials at a token endpoint
+  load introspect -url URL -tokens FILE -client ID:SECRET      introspection (RFC 7662); or -bearer TOKEN
+  load jwks       -url URL                                     a key set, asked for with its ETag; -etag=false: without
+  load get        -url URL [-token TOKEN | -tokens FILE]       any GET, through a sidecar or not
+  load compare    OLD.json NEW.json                            two results, of bench or of load -json
+  load report     -o PAGE.html FILE.json                       a result as a page, or as pictures
+
+Closed loop (as fast as it goes, for throughput):
+
+  load token -url https://idp.example.com/api/v1/token -clients clients.txt -connections 64 -duration 30s
+
+Open loop (a fixed rate whatever becomes of the requests before, for latency):
+
+  load get -url https://api.example.com/notes -tokens tokens.txt -rate 2000
+
+FILE has one id:secret, or one token, a line; "-" is standard input, which keeps secrets
+out of the process list. Exit status: 0; 1 when it could not be measured or more than
+-max-errors of the requests failed; 2 for wrong flags. "load COMMAND -help" lists the flags.
+`
+
+var errHelp = errors.New("help")
+
+// misuse is an error of whoever typed.
+type misuse struct{ error }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return misused
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+		fmt.Fprint(stdout, usage)
+		return succeeded
+	}
+	err := command(ctx, args[0], args[1:], stdin, stdout)
+	var wrong misuse
+	switch {
+	case err == nil, errors.Is(err, errHelp):
+		return succeeded
+	case errors.As(err, &wrong):
+		fmt.Fprintf(stderr, "load: %v (load %s -help)\n", err, args[0])
+		return misused
+	default:
+		fmt.Fprintf(stderr, "load: %v\n", err)
+		return failed
 	}
 }
 
-func run(args []string) error {
-	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), `Measures one HTTP server in a closed loop.
-
-  load -url http://127.0.0.1:8081/notes -token "$TOKEN"                       an API through the sidecar
-  load -url http://127.0.0.1:8080/api/v1/token -client ID:SECRET -form 'grant_type=client_credentials'
-
-`)
-		flags.PrintDefaults()
+func command(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
+	if name == "report" {
+		return report.Command(args, stdout)
 	}
-	target := flags.String("url", "", "what to request (http only)")
-	token := flags.String("token", "", "bearer token to send")
-	client := flags.String("client", "", "client id and secret for HTTP Basic, id:secret")
-	form := flags.String("form", "", "form body: makes it a POST")
-	want := flags.Int("want", fasthttp.StatusOK, "status that counts as success")
-	connections := flags.Int("connections", 8, "requests in flight")
-	duration := flags.Duration("duration", 10*time.Second, "how long")
+	if name == "compare" {
+		return compare.Command(args, stdout)
+	}
+	kind, known := kinds[name]
+	if !known {
+		return misuse{fmt.Errorf("there is no command %q", name)}
+	}
+	s := settings{name: name, stdin: stdin}
+	flags := flag.NewFlagSet("load "+name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // errors are said once, by run
+	s.common(flags)
+	kind.flags(&s, flags)
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			return nil
+			fmt.Fprintf(stdout, "load %s: %s\n\n", name, kind.about)
+			flags.SetOutput(stdout)
+			flags.PrintDefaults()
+			return errHelp
 		}
+		return misuse{err}
+	}
+	if flags.NArg() > 0 {
+		return misuse{fmt.Errorf("what is %q? Everything is a flag", flags.Arg(0))}
+	}
+	scenario, err := s.scenario(kind)
+	if err != nil {
 		return err
 	}
-	u, err := url.Parse(*target)
-	if err != nil || u.Scheme != "http" || u.Host == "" {
-		return fmt.Errorf("-url must be an absolute http URL, not %q", *target)
-	}
-	addr := u.Host
-	if u.Port() == "" {
-		addr += ":80"
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	fmt.Println(load.Run(ctx, load.Scenario{Name: strings.TrimPrefix(u.Path, "/"), Addr: addr, Want: *want, Fill: func(request *fasthttp.Request, _, _ int) {
-		request.SetRequestURI(u.RequestURI())
-		request.Header.SetHost(u.Host)
-		if *token != "" {
-			request.Header.Set("Authorization", "Bearer "+*token)
-		}
-		if *client != "" {
-			request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(*client)))
-		}
-		if *form != "" {
-			request.Header.SetMethod(fasthttp.MethodPost)
-			request.Header.SetContentType("application/x-www-form-urlencoded")
-			request.SetBodyString(*form)
-		}
-	}}, *connections, *duration))
-	return nil
+	return s.measure(ctx, scenario, stdout)
 }

@@ -1,6 +1,6 @@
-// Loadevents fills an empty, migrated audit log with made-up events, to measure
-// lists and proofs on a log as it is after months. It writes past the program,
-// so there is no checkpoint: it is for throw-away databases.
+// Loadevents appends made-up audit events to the log of a store that no program
+// has open, to measure lists and proofs on a log as it is after months. It
+// writes past the program: it is for throw-away databases.
 package main
 
 import (
@@ -11,39 +11,37 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"github.com/sentryagent/agentidp/bench/seed"
 )
 
 func main() {
-	postgres := flag.String("postgres", "", "URL of a migrated PostgreSQL database with an empty log; its owner loads")
-	sqlite := flag.String("sqlite", "", "path of a migrated SQLite file with an empty log, that no program has open")
+	store := flag.String("store", "", "the migrated store: URL of a PostgreSQL database, whose owner loads, or path of a SQLite file")
 	events := flag.Int64("events", 10_000_000, "events to make")
 	organizations := flag.Int("organizations", 2000, "organizations that share them; 1 puts all in one")
 	months := flag.Int("months", 3, "how far back the first event lies")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *postgres, *sqlite, newLog(*events, *organizations, *months, time.Now()))
+	now := time.Now()
+	err := run(ctx, *store, seed.Events{
+		Count: *events, Organizations: *organizations, First: now.AddDate(0, -*months, 0), Last: now,
+		Progress: func(done, of int64) { fmt.Printf("\r%d of %d events", done, of) },
+	})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "loadevents:", err)
 		os.Exit(1)
 	}
+	fmt.Printf(" in %s\n", time.Since(now).Round(time.Second))
 }
 
-var errTarget = errors.New("give either -postgres or -sqlite")
-
-func run(ctx context.Context, postgres, sqlite string, l *log) error {
-	started := time.Now()
-	var err error
-	switch {
-	case (postgres == "") == (sqlite == ""):
-		return errTarget
-	case postgres != "":
-		err = loadPostgres(ctx, postgres, l)
-	default:
-		err = loadSQLite(ctx, sqlite, l)
+func run(ctx context.Context, address string, events seed.Events) error {
+	if address == "" {
+		return errors.New("give -store")
 	}
-	if err == nil {
-		fmt.Printf("%d events in %s\n", l.events, time.Since(started).Round(time.Second))
+	store, err := seed.Open(ctx, address)
+	if err != nil {
+		return err
 	}
-	return err
+	return errors.Join(store.Events(ctx, events), store.Close())
 }
