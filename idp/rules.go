@@ -13,7 +13,9 @@ const (
 	maxLocalBytes   = 64  // RFC 5321 section 4.5.3.1.1
 	MaxVersionBytes = 64
 	MaxOwnerLength  = 128 // characters
+	MaxSearchLength = 254 // characters
 	MaxNameLength   = 128 // characters
+	MaxReasonLength = 256 // characters
 )
 
 // NormalizeEmail lower-cases an address and says what is wrong with it: ASCII
@@ -53,6 +55,17 @@ func CheckOwner(owner string) []Rule {
 	return nil
 }
 
+// CheckSearch demands a short printable text.
+func CheckSearch(text string) []Rule {
+	if !printable(text, MaxSearchLength) {
+		return broken("q", "must be 1 to 254 printable characters without a space at either end")
+	}
+	return nil
+}
+
+// CheckOneOf demands a member of values.
+func CheckOneOf(field, value string, values []string) []Rule { return oneOf(field, value, values) }
+
 // CheckOrganizationID demands a slug.
 func CheckOrganizationID(field, id string) []Rule {
 	if !organizationID.MatchString(id) {
@@ -65,6 +78,15 @@ func CheckOrganizationID(field, id string) []Rule {
 func CheckOrganizationName(name string) []Rule {
 	if !printable(name, MaxNameLength) {
 		return broken("name", "must be 1 to 128 printable characters without a space at either end")
+	}
+	return nil
+}
+
+// CheckReason demands what may stand in a feed, a header or a terminal: a short
+// text of printable ASCII, or none.
+func CheckReason(reason string) []Rule {
+	if len(reason) > MaxReasonLength || strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return broken("reason", "must be at most 256 printable ASCII characters")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,7 +20,12 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
+	"github.com/sentryagent/agentidp/shared/policy"
 )
+
+// patience is for what should take no time, on a machine that has none to spare.
+const patience = time.Minute
 
 // IdP is a running identity provider. Stop and Start may alternate: data and address stay.
 type IdP struct {
@@ -51,7 +57,8 @@ func StartWithPolicy(t testing.TB, folder string) *IdP {
 	t.Helper()
 	cfg := app.Default()
 	cfg.PolicyDir = folder
-	cfg.Addr, cfg.DataDir, cfg.LimitsRequestsPerMinute = "127.0.0.1:0", t.TempDir(), 0
+	cfg.Addr = fmt.Sprintf("127.0.0.1:%d", commandtest.FreePort(t, 10_000)) // still free after a Stop
+	cfg.DataDir, cfg.LimitsRequestsPerMinute = t.TempDir(), 0
 	cfg.Pepper, cfg.BcryptCost = pepper, 0 // bcrypt takes seconds under the race detector
 	p := &IdP{t: t, cfg: cfg}
 	p.Start()
@@ -66,10 +73,9 @@ func StartWithPolicy(t testing.TB, folder string) *IdP {
 func (p *IdP) Start() {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.New(ctx, p.cfg, app.Options{Logger: slog.New(slog.DiscardHandler)})
+	a, err := app.New(ctx, p.cfg, app.Options{Logger: slog.New(slog.DiscardHandler), Policy: policy.Options{Timeout: patience, TestTimeout: patience}})
 	require.NoError(p.t, err)
 	p.URL, p.app = a.Issuer(), a
-	p.cfg.Addr = a.Addr().String() // the same from now on
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	p.stop = func() {
@@ -83,7 +89,7 @@ func (p *IdP) Start() {
 		}
 		defer answer.Body.Close()
 		return answer.StatusCode == http.StatusOK && p.bootstrapped()
-	}, 10*time.Second, 5*time.Millisecond, "the IdP becomes healthy")
+	}, patience, 5*time.Millisecond, "the IdP becomes healthy")
 }
 
 func (p *IdP) bootstrapped() bool {
@@ -158,7 +164,7 @@ func (p *IdP) CallAs(c Credential, method, path string, body any) (status int, a
 		request.Header.Set("Content-Type", "application/json")
 	}
 	request.Header.Set("Authorization", "Bearer "+p.Token(c))
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: patience}
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	require.NoError(p.t, err)

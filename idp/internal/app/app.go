@@ -11,11 +11,14 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/apidocs"
+	"github.com/sentryagent/agentidp/idp/dashboard"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/idp/internal/failpoint"
@@ -44,6 +47,12 @@ type Options struct {
 	// Notice is shown the first administrator's secret, once; default: nobody
 	// is, it lies in the data folder.
 	Notice io.Writer
+	// GrantLog stands before the audit log where tokens are issued. The benchmark
+	// puts a stub there; default: the log itself.
+	GrantLog func(grants.Log) grants.Log
+	// Policy says how long decisions and the policy's own tests may take. Tests
+	// give them more, on machines that are slow; default: policy's.
+	Policy policy.Options
 }
 
 // Logger makes the logger that the settings ask for.
@@ -57,30 +66,34 @@ func (c *Config) Logger(w io.Writer) (*slog.Logger, error) {
 
 // App is a composed IdP, listening but not yet serving.
 type App struct {
-	cfg     Config
-	logger  *slog.Logger
-	notice  io.Writer
-	now     idp.Clock
-	metrics *metrics.Set
-	db      *database
-	sealer  *issuer.Sealer
-	vault   *vault.Client // nil without Vault
-	shared  shared
-	redis   *redis.Client // nil without Redis
-	fetcher *jwksfetch.Fetcher
-	issuer  *issuer.Issuer
-	log     *auditlog.Log
-	clients *clientauth.Authenticator
-	reg     *registry.Service
-	revoked *revocation.Service
-	indexes *statuslist.Indexes
-	lists   *statuslist.Lists
-	policy  *policy.Holder
-	api     *httpapi.API
-	main    *httpx.Listener
-	tls     *httpx.TLS      // nil without a certificate
-	spans   *otlp.Exporter  // nil without a collector
-	admin   *httpx.Listener // nil on loopback: main serves metrics then
+	cfg    Config
+	logger *slog.Logger
+	notice io.Writer
+	now    idp.Clock
+	// grantLog wraps log for issuance; nil: it does not.
+	grantLog func(grants.Log) grants.Log
+	options  policy.Options // of the policy
+	metrics  *metrics.Set
+	db       *database
+	sealer   *issuer.Sealer
+	vault    *vault.Client // nil without Vault
+	shared   shared
+	redis    *redis.Client // nil without Redis
+	fetcher  *jwksfetch.Fetcher
+	issuer   *issuer.Issuer
+	log      *auditlog.Log
+	clients  *clientauth.Authenticator
+	reg      *registry.Service
+	revoked  *revocation.Service
+	indexes  *statuslist.Indexes
+	lists    *statuslist.Lists
+	policy   *policy.Holder
+	api      *httpapi.API
+	main     *httpx.Listener
+	tls      *httpx.TLS      // nil without a certificate
+	spans    *otlp.Exporter  // nil without a collector
+	admin    *httpx.Listener // nil on loopback without profiles: main serves metrics there
+	fallback atomic.Bool     // it was said that crypto/rsa signs instead
 }
 
 // New opens the store and the keys, composes everything and listens.
@@ -95,7 +108,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 		o.Notice = io.Discard
 	}
 	o.Now = failpoint.Clock(o.Now)
-	a := &App{cfg: cfg, logger: o.Logger, notice: o.Notice, now: o.Now, metrics: metrics.NewSet()}
+	a := &App{cfg: cfg, logger: o.Logger, notice: o.Notice, now: o.Now, grantLog: o.GrantLog, options: o.Policy, metrics: metrics.NewSet()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -103,6 +116,9 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	}()
 	if err := a.listen(); err != nil {
 		return nil, err
+	}
+	if cfg.Pprof {
+		obs.RecordContention()
 	}
 	if err := a.open(ctx, o.Now); err != nil {
 		return nil, err
@@ -130,7 +146,7 @@ func (a *App) listen() (err error) {
 	if a.cfg.Issuer == "" {
 		a.cfg.Issuer = a.cfg.scheme() + a.main.Addr().String()
 	}
-	if !a.cfg.Loopback() {
+	if !a.cfg.Loopback() || a.cfg.Pprof {
 		if a.admin, err = httpx.Listen(a.cfg.AdminAddr, httpx.ListenOptions{}); err != nil {
 			return fmt.Errorf("listen on admin_addr: %w", err)
 		}
@@ -156,9 +172,7 @@ func (a *App) open(ctx context.Context, now idp.Clock) error {
 	if a.issuer, err = issuer.Open(ctx, db, sealer, now); err != nil {
 		return err
 	}
-	if why := a.issuer.Degraded(); why != nil {
-		a.logger.Warn("signing falls back to crypto/rsa", "error", why)
-	}
+	a.warnOfFallback(ctx)
 	a.issuer.Instrument(a.metrics)
 	a.issuer.Follow(a.cfg.schedule())
 	origin, err := logOrigin(a.cfg.Issuer)
@@ -234,7 +248,8 @@ func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
 	}
 	a.indexes = statuslist.NewIndexes(statuslist.IndexOptions{DB: a.db, Issuer: a.cfg.Issuer, Now: now, Logger: a.logger, Metrics: a.metrics})
 	a.lists = statuslist.New(statuslist.Options{DB: a.db, Signer: a.issuer, Issuer: a.cfg.Issuer, Now: now, Logger: a.logger, Metrics: a.metrics})
-	if a.policy, err = policy.NewHolder(ctx, a.policyFolder(), policy.Options{Now: now}); err != nil {
+	a.options.Now = now
+	if a.policy, err = policy.NewHolder(ctx, a.policyFolder(), a.options); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	a.policyMetrics()
@@ -249,18 +264,37 @@ func (a *App) compose(ctx context.Context, now idp.Clock) (err error) {
 		export = a.spans.Export
 	}
 	audiences := grants.Audiences{Issuer: a.cfg.Issuer, Default: a.cfg.DefaultResource, Allowed: a.cfg.Resources}
+	var grantLog grants.Log = a.log
+	if a.grantLog != nil {
+		grantLog = a.grantLog(grantLog)
+	}
 	handler := grants.New(grants.Options{
-		Issuer: a.cfg.Issuer, TTL: a.cfg.TokenTTL, Limits: a.cfg.limits(), Authenticator: a.clients, Minter: a.issuer, Indexes: a.indexes, Log: a.log, Quota: a.shared,
+		Issuer: a.cfg.Issuer, TTL: a.cfg.TokenTTL, Limits: a.cfg.limits(), Authenticator: a.clients, Minter: a.issuer, Indexes: a.indexes, Log: grantLog, Quota: a.shared,
 		Grants: []grants.Grant{grants.ClientCredentials{Audiences: audiences}}, Now: now,
 	})
 	a.api = httpapi.New(httpapi.Options{
 		Issuer: a.cfg.Issuer, DB: a.db, Registry: a.reg, Revocation: a.revoked, Log: a.log, Grants: handler, Clients: a.clients,
 		StatusLists: a.lists, Keys: a.issuer, JWKSMaxAge: a.cfg.JWKSMaxAge, Policy: a.policy, PolicyFolder: a.cfg.PolicyDir != "", TrustedProxies: a.cfg.TrustedProxies, Checks: a.checks(),
-		CORSOrigins: a.cfg.CORSOrigins, Sampler: &trace.Sampler{Share: a.cfg.TraceRatio, Now: now}, Export: export,
-		ServeMetrics: a.admin == nil, Metrics: a.metrics, Logger: a.logger, Version: obs.ReadBuild().String(), Now: now,
+		CORSOrigins: a.cfg.CORSOrigins, Dashboard: a.dashboard(), APIDocs: a.apiDocs(), Sampler: &trace.Sampler{Share: a.cfg.TraceRatio, Now: now}, Export: export,
+		ServeMetrics: a.cfg.Loopback(), Metrics: a.metrics, Logger: a.logger, Version: obs.ReadBuild().String(), Now: now, Sightings: a.shared,
 		Limiter: ratelimit.New(ratelimit.Options{Limit: a.cfg.LimitsRequestsPerMinute, Limiter: a.shared, Now: now}),
 	})
+	a.meter()
 	return nil
+}
+
+func (a *App) dashboard() fs.FS {
+	if !a.cfg.Dashboard {
+		return nil
+	}
+	return dashboard.Files()
+}
+
+func (a *App) apiDocs() fs.FS {
+	if !a.cfg.APIDocs {
+		return nil
+	}
+	return apidocs.Files()
 }
 
 func (a *App) policyFolder() fs.FS {
@@ -280,12 +314,20 @@ func (a *App) policyMetrics() {
 	a.metrics.NewGauge("agentidp_policy_epoch", func() float64 { return float64(a.policy.Status().Epoch) })
 }
 
+// warnOfFallback says, once, why signatures do not come from the backend that
+// the program began with: a key may be the first that it fails with.
+func (a *App) warnOfFallback(ctx context.Context) {
+	if why := a.issuer.Degraded(); why != nil && !a.fallback.Swap(true) {
+		a.logger.WarnContext(ctx, "signing falls back to crypto/rsa", "error", why)
+	}
+}
+
 // checks are what /health asks.
 func (a *App) checks() []httpapi.Check {
 	checks := []httpapi.Check{
-		{Name: "store", Critical: true, Backend: a.db.backend, Run: a.db.Ping},
+		{Name: "store", Critical: true, Backend: func() string { return a.db.backend }, Run: a.db.Ping},
 		{Name: "audit", Critical: true, Run: a.log.Ready},
-		{Name: "signingKey", Critical: true, Backend: a.issuer.Backend(), Run: func(context.Context) error { return a.issuer.Ready() }},
+		{Name: "signingKey", Critical: true, Backend: a.issuer.Backend, Run: func(context.Context) error { return a.issuer.Ready() }},
 		{Name: "policy", Run: func(context.Context) error { return a.policy.Status().LastError }},
 		{Name: "statusLists", Run: a.lists.Ready},
 	}
@@ -293,7 +335,7 @@ func (a *App) checks() []httpapi.Check {
 		checks = append(checks, httpapi.Check{Name: "vault", Run: a.vault.Ready})
 	}
 	if a.redis != nil {
-		checks = append(checks, httpapi.Check{Name: "redis", Backend: "redis", Run: a.redis.Ready})
+		checks = append(checks, httpapi.Check{Name: "redis", Backend: func() string { return "redis" }, Run: a.redis.Ready})
 	}
 	return checks
 }
@@ -304,7 +346,7 @@ func (a *App) Issuer() string { return a.cfg.Issuer }
 // Addr is where the API listens.
 func (a *App) Addr() net.Addr { return a.main.Addr() }
 
-// AdminAddr is where metrics and profiles are when they are not on Addr; nil on loopback.
+// AdminAddr is where profiles, and off loopback the metrics, are; nil when there is nothing to be there.
 func (a *App) AdminAddr() net.Addr {
 	if a.admin == nil {
 		return nil
@@ -394,3 +436,7 @@ func (b *background) wait() error {
 	b.group.Wait()
 	return errors.Join(b.errs...)
 }
+
+// SigningBackend names what this binary signs with, as long as that passes the
+// check at start; see /health for what does.
+func SigningBackend() string { return issuer.Fastest() }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/shared/obs"
 	"github.com/sentryagent/agentidp/shared/obs/obstest"
+	"github.com/sentryagent/agentidp/shared/policy"
 )
 
 func TestMain(m *testing.M) {
@@ -27,6 +29,9 @@ func TestMain(m *testing.M) {
 	)
 }
 
+// patient is for policies on a machine that has no time to spare.
+var patient = policy.Options{Timeout: time.Minute, TestTimeout: 5 * time.Minute}
+
 // run runs an IdP and returns it with a way to stop it.
 func run(t *testing.T, cfg app.Config) (a *app.App, log *obstest.Output, stop func() error) {
 	t.Helper()
@@ -34,7 +39,7 @@ func run(t *testing.T, cfg app.Config) (a *app.App, log *obstest.Output, stop fu
 	logger, err := obs.NewLogger(log, obs.FormatJSON, nil)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err = app.New(ctx, cfg, app.Options{Logger: logger})
+	a, err = app.New(ctx, cfg, app.Options{Logger: logger, Policy: patient})
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -42,7 +47,7 @@ func run(t *testing.T, cfg app.Config) (a *app.App, log *obstest.Output, stop fu
 		status, _ := get(t, a.Issuer()+"/health")
 		return status == http.StatusOK && strings.Contains(log.String(), "serving")
 	},
-		10*time.Second, 5*time.Millisecond)
+		time.Minute, 5*time.Millisecond)
 	return a, log, func() error {
 		cancel()
 		http.DefaultClient.CloseIdleConnections()
@@ -131,15 +136,37 @@ func TestTheAdministratorFromTheEnvironment(t *testing.T) {
 	require.NoError(t, stop())
 }
 
-func TestMetricsAndProfilesOnLoopback(t *testing.T) {
+func TestMetricsOnLoopback(t *testing.T) {
 	a, _, stop := run(t, settings(t))
+	require.Nil(t, a.AdminAddr())
 	status, body := get(t, a.Issuer()+"/metrics")
 	require.Equal(t, http.StatusOK, status)
 	for _, name := range []string{"agentidp_audit_events_total", "agentidp_build_info", "agentidp_policy_epoch", "process_resident_memory_bytes", `_bucket{`} {
 		require.Contains(t, body, name)
 	}
+	for _, dependency := range []string{"audit", "signingKey", "policy"} {
+		require.Contains(t, body, `agentidp_dependency_up{dependency="`+dependency+`"} 1`+"\n")
+	}
+	require.Contains(t, body, "agentidp_signing_key_rotation_seconds 2592000\n")
+	require.Regexp(t, `(?m)^agentidp_signing_key_age_seconds \d`, body)
+	require.Contains(t, body, `agentidp_dependency_up{dependency="store"} `)
 	status, _ = get(t, a.Issuer()+"/debug/pprof/")
-	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, http.StatusNotFound, status)
+	require.NoError(t, stop())
+}
+
+// Profiles tell of every request: they are where no client can ask, on loopback too.
+func TestProfilesAreOnTheAdminAddressAlone(t *testing.T) {
+	cfg := settings(t)
+	cfg.Pprof, cfg.AdminAddr = true, "127.0.0.1:0"
+	a, _, stop := run(t, cfg)
+	for path, want := range map[string][2]int{"/debug/pprof/": {404, 200}, "/debug/pprof/mutex?debug=1": {404, 200}, "/metrics": {200, 200}} {
+		status, _ := get(t, a.Issuer()+path)
+		require.Equal(t, want[0], status, path)
+		status, _ = get(t, "http://"+a.AdminAddr().String()+path)
+		require.Equal(t, want[1], status, path)
+	}
+	require.Positive(t, runtime.SetMutexProfileFraction(-1))
 	require.NoError(t, stop())
 }
 
@@ -151,17 +178,17 @@ func TestMetricsMoveOffTheMainAddress(t *testing.T) {
 	logger, err := obs.NewLogger(log, obs.FormatJSON, nil)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.New(ctx, cfg, app.Options{Logger: logger})
+	a, err := app.New(ctx, cfg, app.Options{Logger: logger, Policy: patient})
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	main := "http://127.0.0.1:" + strings.TrimPrefix(a.Addr().String(), "[::]:")
-	require.Eventually(t, func() bool { status, _ := get(t, main+"/health"); return status == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
-	for _, path := range []string{"/metrics", "/debug/pprof/"} {
+	require.Eventually(t, func() bool { status, _ := get(t, main+"/health"); return status == http.StatusOK }, time.Minute, 5*time.Millisecond)
+	for path, want := range map[string]int{"/metrics": http.StatusOK, "/debug/pprof/": http.StatusNotFound} {
 		status, _ := get(t, main+path)
 		require.Equal(t, http.StatusNotFound, status, path)
 		status, _ = get(t, "http://"+a.AdminAddr().String()+path)
-		require.Equal(t, http.StatusOK, status, path)
+		require.Equal(t, want, status, path)
 	}
 	status, _ := get(t, "http://"+a.AdminAddr().String()+"/health")
 	require.Equal(t, http.StatusOK, status)
@@ -182,7 +209,7 @@ func TestReloadKeepsTheOldPolicyWhenTheNewOneIsBad(t *testing.T) {
 	write("package agentidp.authz\n\ndecision := {")
 	a.Reload(t.Context())
 	require.Contains(t, log.String(), "the old one stays")
-	require.Eventually(t, func() bool { _, body := get(t, a.Issuer()+"/health"); return strings.Contains(body, "degraded") }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { _, body := get(t, a.Issuer()+"/health"); return strings.Contains(body, "degraded") }, time.Minute, 20*time.Millisecond)
 	write(good + "# changed\n")
 	a.Reload(t.Context())
 	require.Contains(t, log.String(), "policy reloaded")

@@ -28,7 +28,8 @@ import (
 // Config is every setting of the IdP. The zero value is not usable; start from Default.
 type Config struct {
 	Addr      string `config:"ADDR" usage:"address of the API"`
-	AdminAddr string `config:"ADMIN_ADDR" usage:"address of /metrics and /debug/pprof when ADDR is not loopback; on loopback ADDR serves them"`
+	AdminAddr string `config:"ADMIN_ADDR" usage:"address of /metrics when ADDR is not loopback, where ADDR serves it; and of /debug/pprof with PPROF"`
+	Pprof     bool   `config:"PPROF" usage:"true: profiles of CPU, heap, allocations, mutexes and blocking at /debug/pprof on ADMIN_ADDR, never on ADDR"`
 	DataDir   string `config:"DATA_DIR" usage:"folder of the store, the master key and the first administrator's credential"`
 	Issuer    string `config:"ISSUER" usage:"public URL of the IdP, the iss of every token; default http://ADDR on loopback, required elsewhere"`
 	TLSCert   string `config:"TLS_CERT" usage:"PEM certificate chain of ADDR, with TLS_KEY; read again on SIGHUP and within 30s of a change; default: plain HTTP"`
@@ -74,6 +75,8 @@ type Config struct {
 	JWKSAllow      []netip.Prefix `config:"JWKS_ALLOW" usage:"private or special addresses that an agent's jwksUri may be fetched from all the same; default: none"`
 	PolicyDir      string         `config:"POLICY_DIR" usage:"folder of Rego files and data that decide on the management API; default: built in. SIGHUP reloads it"`
 	CORSOrigins    []string       `config:"CORS_ORIGINS" usage:"origins whose pages may call: https://host[:port], or http on loopback; default: none"`
+	Dashboard      bool           `config:"DASHBOARD" usage:"serve the web dashboard at /dashboard"`
+	APIDocs        bool           `config:"API_DOCS" usage:"serve the page about the API at /api-docs"`
 	LogLevel       string         `config:"LOG_LEVEL" usage:"debug, info, warn or error"`
 	LogFormat      string         `config:"LOG_FORMAT" usage:"json or text"`
 	DrainDelay     time.Duration  `config:"DRAIN_DELAY" usage:"how long /health says 503 at shutdown while requests are still served; off loopback"`
@@ -93,7 +96,7 @@ func Default() Config {
 		Addr: "127.0.0.1:8080", AdminAddr: "127.0.0.1:8083", DataDir: "./data",
 		BcryptCost: bcrypt.DefaultCost, TokenTTL: time.Hour, KeyRotation: 30 * 24 * time.Hour, JWKSMaxAge: 5 * time.Minute,
 		LimitsAgents: idp.FreeLimits.Agents, LimitsTokensPerMonth: idp.FreeLimits.TokensPerMonth, LimitsRequestsPerMinute: idp.FreeLimits.RequestsPerMinute, LimitsAuditDays: 90,
-		TraceRatio: 1, LogLevel: "info", LogFormat: "json", DrainDelay: 5 * time.Second, DrainTimeout: 10 * time.Second, Migrate: true,
+		Dashboard: true, APIDocs: true, TraceRatio: 1, LogLevel: "info", LogFormat: "json", DrainDelay: 5 * time.Second, DrainTimeout: 10 * time.Second, Migrate: true,
 	}
 }
 

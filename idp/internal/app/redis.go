@@ -14,6 +14,7 @@ type shared interface {
 	volatile.Limiter
 	volatile.Quota
 	volatile.Bus
+	volatile.Cache
 }
 
 // share starts sharing with the other replicas if a Redis is configured, else

@@ -62,7 +62,7 @@ func TestBackupAndRestore(t *testing.T) {
 	for name, content := range map[string][]byte{byHand.cfg.StorePath(): content, byHand.cfg.MasterKeyPath(): master, byHand.cfg.CheckpointPath(): read(t, i.cfg.CheckpointPath())} {
 		require.NoError(t, os.WriteFile(name, content, 0o600))
 	}
-	a, err := app.New(t.Context(), byHand.cfg, app.Options{Logger: slog.New(slog.DiscardHandler)})
+	a, err := app.New(t.Context(), byHand.cfg, app.Options{Logger: slog.New(slog.DiscardHandler), Policy: patient})
 	require.NoError(t, err)
 	require.ErrorContains(t, a.Run(t.Context()), "not the one that was signed")
 	declared, err := app.DeclareRestored(t.Context(), byHand.cfg)
@@ -261,7 +261,7 @@ func TestDeclareOnPostgres(t *testing.T) {
 	require.Eventually(t, func() bool {
 		status, _ := get(t, i.a.Issuer()+"/health")
 		return status == 0
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.ErrorIs(t, i.end(), revocation.ErrRestored)
 	i.start()
 	i.login(operator)

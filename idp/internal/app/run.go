@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,6 +63,7 @@ func (a *App) first(ctx context.Context) error {
 	if err := a.issuer.EnsureKey(ctx, commitOf(a.log)); err != nil {
 		return err
 	}
+	a.warnOfFallback(ctx)
 	result, err := a.reg.EnsureBootstrap(ctx, a.cfg.bootstrap())
 	if err != nil || result == nil {
 		return err
@@ -107,7 +107,7 @@ func (a *App) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 			return err
 		}
 	}
-	server := httpx.NewServer(httpx.Options{Handler: a.handler(), Log: a.logger, Limit: a.api.Limit, Refuse: a.api.Refuse, ReduceMemory: true})
+	server := httpx.NewServer(httpx.Options{Handler: a.api.Handler, Log: a.logger, Limit: a.api.Limit, Refuse: a.api.Refuse, ReduceMemory: true})
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	tasks.run(end(func() error { return httpx.Serve(serving, server, a.main, a.cfg.DrainTimeout) }))
@@ -157,21 +157,6 @@ func (a *App) drain(ctx context.Context) {
 	time.Sleep(a.cfg.DrainDelay)
 }
 
-// handler is the API's. On loopback /debug/pprof is there too; off it, on the admin address only.
-func (a *App) handler() fasthttp.RequestHandler {
-	if a.admin != nil {
-		return a.api.Handler
-	}
-	profiles := httpx.AdminHandler(httpx.AdminOptions{})
-	return func(ctx *fasthttp.RequestCtx) {
-		if bytes.HasPrefix(ctx.Path(), []byte("/debug/pprof")) {
-			profiles(ctx)
-			return
-		}
-		a.api.Handler(ctx)
-	}
-}
-
 func (a *App) adminHandler() fasthttp.RequestHandler {
 	return httpx.AdminHandler(httpx.AdminOptions{
 		Health: func(ctx context.Context) (int, any) {
@@ -182,7 +167,7 @@ func (a *App) adminHandler() fasthttp.RequestHandler {
 			return http.StatusOK, health
 		},
 		Live:         func(context.Context) (int, any) { return http.StatusOK, map[string]string{"status": "ok"} },
-		WriteMetrics: a.writeMetrics,
+		WriteMetrics: a.writeMetrics, Profiles: a.cfg.Pprof,
 	})
 }
 
@@ -205,6 +190,7 @@ func (a *App) follow(ctx context.Context) error {
 		}
 		again = nil
 		err := errors.Join(a.revoked.Current(ctx), a.issuer.Reload(ctx))
+		a.warnOfFallback(ctx)
 		switch {
 		case errors.Is(err, revocation.ErrRestored):
 			return err

@@ -32,7 +32,7 @@ func certify(t *testing.T, certFile, keyFile string) *x509.CertPool {
 
 // ask gets over TLS.
 func ask(target string, roots *x509.CertPool) (*http.Response, error) {
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}, Timeout: time.Minute}
 	answer, err := client.Get(target)
 	if err == nil {
 		_, _ = io.Copy(io.Discard, answer.Body)
@@ -61,7 +61,7 @@ func TestTLSReloadAndSpans(t *testing.T) {
 	logger, err := obs.NewLogger(log, obs.FormatJSON, nil)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.New(ctx, cfg, app.Options{Logger: logger})
+	a, err := app.New(ctx, cfg, app.Options{Logger: logger, Policy: patient})
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/failpoint"
 	"github.com/sentryagent/agentidp/idp/internal/store"
@@ -135,7 +133,8 @@ func (l *Log) change(ctx context.Context, tx *store.Tx, t *turn, leaves *leaves)
 // apply runs one change or plain append. A failing change leaves neither rows nor leaves.
 func (l *Log) apply(ctx context.Context, tx *store.Tx, w *write, leaves *leaves) error {
 	if w.change == nil {
-		return leaves.add(w.events)
+		leaves.add(w.entries)
+		return nil
 	}
 	mark := len(leaves.rows)
 	err := tx.Savepoint(ctx, func(ctx context.Context) (err error) {
@@ -145,69 +144,15 @@ func (l *Log) apply(ctx context.Context, tx *store.Tx, w *write, leaves *leaves)
 					WithCause(fmt.Errorf("panic in a change: %v\n%s", p, debug.Stack()))
 			}
 		}()
-		events, err := w.change(ctx, tx)
+		entries, err := w.change(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if err := l.prepare(events); err != nil {
-			return err
-		}
-		return leaves.add(events)
+		leaves.add(entries)
+		return nil
 	})
 	if err != nil {
-		leaves.rows = leaves.rows[:mark]
+		leaves.cut(mark)
 	}
 	return err
-}
-
-// leaves are the rows that one transaction appends, in order.
-type leaves struct {
-	first int64 // sequence of rows[0]
-	rows  []store.EventRow
-}
-
-func (s *leaves) add(events []idp.Event) error {
-	for i := range events {
-		e := events[i] // a copy: a rerun gives another sequence
-		e.Sequence = s.first + int64(len(s.rows))
-		body, err := Encode(&e)
-		if err != nil {
-			return err
-		}
-		s.rows = append(s.rows, store.EventRow{
-			Sequence: e.Sequence, ID: e.ID, OrganizationID: e.OrganizationID, AgentID: e.AgentID,
-			Action: e.Action, Outcome: e.Outcome, Timestamp: e.Timestamp, Body: body,
-		})
-	}
-	return nil
-}
-
-// store writes the rows and the tree hashes that they complete.
-func (s *leaves) store(ctx context.Context, tx *store.Tx) error {
-	if len(s.rows) == 0 {
-		return nil
-	}
-	if err := tx.Events.Append(ctx, s.rows); err != nil {
-		return fmt.Errorf("append events: %w", err)
-	}
-	failpoint.Hit(failpoint.AuditEvents)
-	reader, err := newFrontier(ctx, tx.Tree, s.first)
-	if err != nil {
-		return err
-	}
-	for _, row := range s.rows {
-		hashes, err := tlog.StoredHashesForRecordHash(row.Sequence, tlog.RecordHash(row.Body), reader)
-		if err != nil {
-			return fmt.Errorf("tree hashes: %w", err)
-		}
-		reader.fresh = append(reader.fresh, hashes...)
-	}
-	hashes := make([][32]byte, len(reader.fresh))
-	for i, h := range reader.fresh {
-		hashes[i] = h
-	}
-	if err := tx.Tree.Append(ctx, reader.first, hashes, s.first+int64(len(s.rows))); err != nil {
-		return fmt.Errorf("append tree: %w", err)
-	}
-	return nil
 }

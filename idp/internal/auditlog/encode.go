@@ -3,7 +3,6 @@ package auditlog
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -26,6 +25,32 @@ const (
 // of RFC 8785, at most 65,535 bytes under any sequence. Empty optional members
 // are left out.
 func Encode(e *idp.Event) ([]byte, error) {
+	leaf, err := encode(e)
+	if err != nil {
+		return nil, err
+	}
+	return leaf.under(e.Sequence), nil
+}
+
+// unnumbered is an encoded event but for its sequence, which only the writer gives.
+type unnumbered struct {
+	body []byte
+	at   int // where the sequence goes
+}
+
+func (u unnumbered) under(sequence int64) []byte {
+	return u.appendUnder(make([]byte, 0, u.room()), sequence)
+}
+
+func (u unnumbered) appendUnder(b []byte, sequence int64) []byte {
+	b = strconv.AppendInt(append(b, u.body[:u.at]...), sequence, 10)
+	return append(b, u.body[u.at:]...)
+}
+
+// room is how long the event is at most.
+func (u unnumbered) room() int { return len(u.body) + maxSequenceDigits }
+
+func encode(e *idp.Event) (unnumbered, error) {
 	b := make([]byte, 0, 512)
 	b = append(b, '{')
 	// Members in the order RFC 8785 sorts them.
@@ -37,7 +62,7 @@ func Encode(e *idp.Event) ([]byte, error) {
 		b = append(b, `"metadata":`...)
 		var err error
 		if b, err = appendValue(b, e.Metadata); err != nil {
-			return nil, err
+			return unnumbered{}, err
 		}
 		b = append(b, ',')
 	}
@@ -46,17 +71,20 @@ func Encode(e *idp.Event) ([]byte, error) {
 	b = optional(b, "reason", e.Reason)
 	b = optional(b, "requestId", e.RequestID)
 	b = append(b, `"sequence":`...)
-	digits := len(b)
-	b = strconv.AppendInt(b, e.Sequence, 10)
-	digits = len(b) - digits
-	b = append(b, ',')
-	b = member(b, "timestamp", e.Timestamp.UTC().Format(idp.TimeLayout))
+	at := len(b)
+	b = append(b, `,"timestamp":"`...)
+	b = append(e.Timestamp.UTC().AppendFormat(b, idp.TimeLayout), '"', ',')
 	b = optional(b, "userAgent", e.UserAgent)
 	b[len(b)-1] = '}'
-	if size := len(b) - digits + maxSequenceDigits; size > maxEncoded {
-		return nil, fmt.Errorf("%w: %q of %d bytes", errEncode, e.Action, size)
+	return bounded(unnumbered{b, at}, e.Action)
+}
+
+// bounded refuses an event that would be too large under some sequence.
+func bounded(u unnumbered, action idp.Action) (unnumbered, error) {
+	if size := u.room(); size > maxEncoded {
+		return unnumbered{}, fmt.Errorf("%w: %q of %d bytes", errEncode, action, size)
 	}
-	return b, nil
+	return u, nil
 }
 
 func optional(b []byte, name, value string) []byte {
@@ -83,12 +111,17 @@ func appendString(b []byte, s string) []byte {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
 	b = append(b, '"')
+	plain := 0 // where what is not appended yet begins
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[plain:i]...)
+		plain = i + 1
+		switch {
 		case c >= 0x20:
-			b = append(b, c)
+			b = append(b, '\\', c)
 		case c == '\b':
 			b = append(b, '\\', 'b')
 		case c == '\t':
@@ -103,6 +136,7 @@ func appendString(b []byte, s string) []byte {
 			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
+	b = append(b, s[plain:]...)
 	return append(b, '"')
 }
 
@@ -147,9 +181,11 @@ func appendList[T any](b []byte, list []T, one func([]byte, T) ([]byte, error)) 
 
 // Members are sorted by UTF-16 code units (RFC 8785 section 3.2.3).
 func appendObject(b []byte, object map[string]any) ([]byte, error) {
-	names := slices.SortedFunc(maps.Keys(object), func(x, y string) int {
-		return slices.Compare(utf16.Encode([]rune(x)), utf16.Encode([]rune(y)))
-	})
+	names := make([]string, 0, len(object))
+	for name := range object {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, compareUTF16)
 	b = append(b, '{')
 	for i, name := range names {
 		if i > 0 {
@@ -162,6 +198,23 @@ func appendObject(b []byte, object map[string]any) ([]byte, error) {
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// compareUTF16 is the order of the bytes where one of both is ASCII.
+func compareUTF16(x, y string) int {
+	if ascii(x) || ascii(y) {
+		return strings.Compare(x, y)
+	}
+	return slices.Compare(utf16.Encode([]rune(x)), utf16.Encode([]rune(y)))
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // appendFloat writes a number as ECMAScript does (RFC 8785 section 3.2.2.3).

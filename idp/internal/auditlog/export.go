@@ -24,10 +24,8 @@ const (
 
 // ExportQuery says what to export.
 type ExportQuery struct {
-	Format         ExportFormat
-	OrganizationID string    // store.AnyOrganization: the whole log
-	From           time.Time // inclusive; zero: from the beginning
-	To             time.Time // exclusive; zero: to the end
+	Format ExportFormat
+	Filter
 }
 
 // exportPage is how many events are read at once: all that an export holds in memory.
@@ -38,6 +36,7 @@ const exportPage = 500
 type Export struct {
 	db         store.DB
 	query      ExportQuery
+	sieve      sieve
 	checkpoint store.Checkpoint
 	render     renderer
 	begun      bool
@@ -48,11 +47,11 @@ type Export struct {
 }
 
 // Export begins an export of the log up to the latest stored checkpoint. It is
-// itself an event of the log: event, to which format, range and size are added,
+// itself an event of the log: event, to which format, filter and size are added,
 // is durable when Export returns.
 func (l *Log) Export(ctx context.Context, q ExportQuery, event idp.Event) (*Export, error) {
 	q.From, q.To = wholeMillisecond(q.From), wholeMillisecond(q.To)
-	e := &Export{db: l.db, query: q, render: renderNDJSON}
+	e := &Export{db: l.db, query: q, sieve: q.sieve(), render: renderNDJSON}
 	if q.Format == CSV {
 		e.render = renderCSV
 	}
@@ -71,12 +70,10 @@ func (l *Log) Export(ctx context.Context, q ExportQuery, event idp.Event) (*Expo
 	for name, value := range event.Metadata {
 		metadata[name] = value
 	}
-	header := e.header()
-	if header.From != "" {
-		metadata["from"] = header.From
-	}
-	if header.To != "" {
-		metadata["to"] = header.To
+	for name, value := range e.header().narrowed() {
+		if value != "" {
+			metadata[name] = value
+		}
 	}
 	event.Action, event.Outcome, event.Metadata = idp.ActionAuditExported, idp.Success, metadata
 	if err := l.Append(ctx, event); err != nil {
@@ -171,7 +168,7 @@ func (e *Export) read(ctx context.Context, tx *store.Tx) (exportedPage, error) {
 			break
 		}
 		page.scan = row.Sequence + 1
-		if e.query.holds(row.Timestamp) {
+		if e.sieve.holds(&row) {
 			page.skip(row.Sequence)
 			page.event(row)
 		}
@@ -183,10 +180,6 @@ func (e *Export) read(ctx context.Context, tx *store.Tx) (exportedPage, error) {
 		return page, nil
 	}
 	return page, page.hash(ctx, tx)
-}
-
-func (q ExportQuery) holds(at time.Time) bool {
-	return !at.Before(q.From) && (q.To.IsZero() || at.Before(q.To))
 }
 
 // hash looks up the hashes of the page's subtrees.

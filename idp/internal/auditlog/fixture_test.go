@@ -41,6 +41,7 @@ func newFixture(t *testing.T) *fixture {
 	sealer, err := issuer.NewSealer(master)
 	require.NoError(t, err)
 	f := &fixture{t: t, dir: t.TempDir(), sealer: sealer}
+	require.NoError(t, sqlite.Create(f.path()))
 	f.open()
 	return f
 }
@@ -88,10 +89,17 @@ func (f *fixture) start(log *auditlog.Log) (*auditlog.Log, func() error) {
 	}
 }
 
+// together is how many events append commits at once.
+const together = 8
+
 func (f *fixture) append(n int) {
 	f.t.Helper()
-	for i := range n {
-		require.NoError(f.t, f.log.Append(f.t.Context(), event(fmt.Sprintf("agent-%d", i))))
+	for from := 0; from < n; from += together {
+		var events []idp.Event
+		for i := from; i < min(n, from+together); i++ {
+			events = append(events, event(fmt.Sprintf("agent-%d", i)))
+		}
+		require.NoError(f.t, f.log.Append(f.t.Context(), events...))
 	}
 }
 
@@ -138,7 +146,7 @@ func (f *fixture) all() []served {
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	began := time.Now()
-	require.Eventually(t, holds, 10*time.Second, 5*time.Millisecond, what)
+	require.Eventually(t, holds, time.Minute, 5*time.Millisecond, what)
 	t.Logf("%s after %s", what, time.Since(began).Round(time.Millisecond))
 }
 

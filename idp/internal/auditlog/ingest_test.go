@@ -1,9 +1,12 @@
 package auditlog_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,9 +150,55 @@ func TestABadBatchChangesNothing(t *testing.T) {
 	require.Equal(t, decision.MaxRecords, got.Ingested)
 }
 
-// Any order and repetition of pieces of one stream gives the same log.
+// short is a batch without what the log can compute.
+func short(lines []string) []byte {
+	return bytes.Join(slices.Collect(decision.Short(body(lines))), nil)
+}
+
+func TestABatchTravelsShort(t *testing.T) {
+	f, whole := newFixture(t), newFixture(t)
+	lines, _ := chain(t, 0, "", 9, nil)
+	require.Less(t, len(short(lines)), len(body(lines))-6*64)
+	for _, piece := range [][]string{lines[:4], lines[2:6], lines[6:7], lines[7:]} { // some are known
+		_, err := f.log.Ingest(t.Context(), stream, short(piece))
+		require.NoError(t, err)
+	}
+	_, err := whole.log.Ingest(t.Context(), stream, body(lines))
+	require.NoError(t, err)
+	for i, event := range whole.all() {
+		require.Equal(t, event.Metadata, f.all()[i].Metadata)
+	}
+}
+
+// Whatever was changed on the way or left out, the next hash that travelled tells.
+func TestAShortBatchIsVerified(t *testing.T) {
+	f := newFixture(t)
+	lines, _ := chain(t, 0, "", 5, nil)
+	sent := string(short(lines))
+	links := regexp.MustCompile(`,"prevHash":"[0-9a-f]{64}"`)
+	require.Len(t, links.FindAllString(sent, -1), 2)
+	for name, row := range map[string]struct{ body, field string }{
+		"a line was changed":                {strings.Replace(sent, `"decisionId":"d2"`, `"decisionId":"dX"`, 1), "records[4].prevHash"},
+		"a line was put in place of others": {strings.Replace(sent, `"status":200`, `"status":403`, 3), "records[1].prevHash"},
+		"the last has no hash":              {links.ReplaceAllString(sent, ""), "records[4].prevHash"},
+		"two hashes":                        {strings.Replace(sent, `"decisionId":"d2"`, `"decisionId":"d2","prevHash":""`, 1), "records[2]"},
+		"the first is short too":            {strings.Join(strings.SplitAfter(sent, "\n")[3:], ""), ""},
+	} {
+		_, err := f.log.Ingest(t.Context(), stream, []byte(row.body))
+		require.Error(t, err, name)
+		if row.field != "" {
+			require.Equal(t, row.field, apierr.From(err).Fields[0].Field, name)
+		}
+	}
+	require.Empty(t, f.all())
+	_, err := f.log.Ingest(t.Context(), stream, []byte(sent))
+	require.NoError(t, err)
+}
+
+// Any order and repetition of pieces of one stream gives the same log, short or not.
 func FuzzIngest(f *testing.F) {
 	f.Add([]byte{0, 3, 2, 5, 0, 9})
+	f.Add([]byte{0, 0x80 + 5, 2, 0x80 + 12, 0, 9})
 	f.Fuzz(func(t *testing.T, cuts []byte) {
 		if len(cuts) > 12 {
 			return
@@ -159,7 +208,11 @@ func FuzzIngest(f *testing.F) {
 		for i := 0; i+1 < len(cuts); i += 2 {
 			from, to := int(cuts[i])%10, int(cuts[i+1])%11
 			if from < to {
-				_, err := fixture.log.Ingest(t.Context(), stream, body(lines[from:to]))
+				sent := body(lines[from:to])
+				if cuts[i+1]&0x80 != 0 {
+					sent = short(lines[from:to])
+				}
+				_, err := fixture.log.Ingest(t.Context(), stream, sent)
 				require.True(t, err == nil || apierr.Is(err, apierr.SequenceGap), err)
 			}
 		}

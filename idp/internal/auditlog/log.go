@@ -6,14 +6,11 @@ package auditlog
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
-	"github.com/google/uuid"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sentryagent/agentidp/idp"
@@ -42,6 +39,7 @@ type Options struct {
 
 const (
 	queueLength   = 4096
+	company       = 16                     // admissions that need not wait for more: they go before they are due, so that nobody signed waits for a slow commit
 	maxWrites     = 512                    // writes of one group commit
 	maxEvents     = 8192                   // and roughly its events
 	turnLimit     = 300 * time.Millisecond // for the changes of one; the rest is for the next
@@ -55,6 +53,7 @@ type Log struct {
 	key     *CheckpointKey
 	opts    Options
 	queue   chan *write
+	wake    chan struct{} // holds one: something in the queue is due
 	stopped chan struct{} // closed when Run has returned
 	first   []*write      // before the queue: what the last turn had no time for; owned by Run
 	waiting atomic.Int64  // len(first), for others
@@ -80,25 +79,10 @@ func New(db store.DB, key *CheckpointKey, opts Options) *Log {
 	if opts.CheckpointEvery <= 0 {
 		opts.CheckpointEvery = 10 * time.Second
 	}
-	l := &Log{db: db, key: key, opts: opts, queue: make(chan *write, queueLength), stopped: make(chan struct{})}
+	l := &Log{db: db, key: key, opts: opts, queue: make(chan *write, queueLength), wake: make(chan struct{}, 1), stopped: make(chan struct{})}
 	l.folds.windows = map[foldKey]*fold{}
 	l.metrics = newLogMetrics(opts.Metrics, func() float64 { return float64(int64(len(l.queue)) + l.waiting.Load()) })
 	return l
-}
-
-// write is one caller's wish, waiting for the group commit that carries it.
-type write struct {
-	ctx       context.Context
-	change    Change           // one of change and admission may be set
-	admission *store.Admission // event is written only if admitted
-	events    []idp.Event      // of an admission or a plain append
-	weight    int              // how many events it will bring, roughly; bounds a group
-	done      chan outcome     // buffered: the writer never waits for a caller
-}
-
-type outcome struct {
-	verdict store.AdmissionResult
-	err     error
 }
 
 // Commit makes the change and its events durable together. A refusal of the
@@ -106,72 +90,35 @@ type outcome struct {
 // AUDIT_UNAVAILABLE and nothing happened. When ctx ends while the commit is
 // under way the result is unknown to the caller.
 func (l *Log) Commit(ctx context.Context, change Change) error {
-	_, err := l.submit(ctx, &write{change: change, weight: 1})
+	_, err := l.submit(ctx, &write{weight: 1, change: func(ctx context.Context, tx *store.Tx) ([]entry, error) {
+		events, err := change(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		return l.prepare(events)
+	}})
 	return err
 }
 
 // Append makes the events durable.
 func (l *Log) Append(ctx context.Context, events ...idp.Event) error {
-	_, err := l.submit(ctx, &write{events: events, weight: len(events)})
+	_, err := l.submit(ctx, &write{weight: len(events)}, events...)
 	return err
 }
 
+// Meanwhile is work that a caller does before it needs the verdict. It calls due
+// when what is left takes about as long as a commit; false says that the verdict
+// is known, and a refusal.
+type Meanwhile func(due func() bool)
+
 // Admit asks whether a token may be issued, counts it, and makes its event
-// durable, all in one transaction. The event is written only if admitted.
-func (l *Log) Admit(ctx context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error) {
-	return l.submit(ctx, &write{admission: &a, events: []idp.Event{e}, weight: 1})
-}
-
-func (l *Log) submit(ctx context.Context, w *write) (store.AdmissionResult, error) {
-	if err := l.prepare(w.events); err != nil {
-		return "", apierr.From(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Patience)
-	defer cancel()
-	w.ctx, w.done = ctx, make(chan outcome, 1)
-	select {
-	case l.queue <- w:
-	case <-l.stopped:
-		return "", unavailable(errors.New("the audit log is stopped"))
-	default:
-		l.metrics.overflow.Inc()
-		return "", unavailable(errors.New("the audit queue is full"))
-	}
-	select {
-	case result := <-w.done:
-		return result.verdict, result.err
-	case <-ctx.Done():
-		return "", unknown(ctx.Err())
-	case <-l.stopped:
-		// The writer may have answered just before it stopped.
-		select {
-		case result := <-w.done:
-			return result.verdict, result.err
-		default:
-			return "", unavailable(errors.New("the audit log is stopped"))
-		}
-	}
-}
-
-// prepare stamps events and proves that they can be encoded, in the caller's
-// goroutine, so that the writer meets no surprise.
-func (l *Log) prepare(events []idp.Event) error {
-	now := idp.Time(l.opts.Now())
-	for i := range events {
-		e := &events[i]
-		id, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("event id: %w", err)
-		}
-		e.ID, e.Timestamp = id.String(), now
-		if e.OrganizationID == "" || e.Action == "" || e.Outcome == "" {
-			return fmt.Errorf("%w: organization, action and outcome are required: %q", errEncode, e.Action)
-		}
-		if _, err := Encode(e); err != nil {
-			return err
-		}
-	}
-	return nil
+// durable, all in one transaction. The event is written only if admitted. In the
+// meantime, until due is called, nobody needs the answer: the write goes with the
+// next group, and makes none of its own for a second. Who has to wait for a
+// signature, which takes longer than a commit, so shares a commit with all who
+// wait there. meanwhile runs in the caller's goroutine; nil: there is nothing to do.
+func (l *Log) Admit(ctx context.Context, a store.Admission, e idp.Event, meanwhile Meanwhile) (store.AdmissionResult, error) {
+	return l.submit(ctx, &write{admission: &a, weight: 1, meanwhile: meanwhile}, e)
 }
 
 func unavailable(cause error) *apierr.Error {
@@ -208,12 +155,12 @@ func (l *Log) Run(ctx context.Context) error {
 			more = always
 		}
 		select {
-		case w := <-l.queue:
-			l.first = append(l.first, w)
+		case <-l.wake:
 			l.turn(ctx)
 		case <-more:
 			l.turn(ctx)
 		case <-sweeps.C:
+			l.turn(ctx)
 			l.commitSummaries(ctx, l.folds.due(l.opts.Now()))
 		case <-checkpoints.C:
 			if err := l.checkpoint(ctx, false); err != nil {
@@ -255,12 +202,14 @@ func (l *Log) gather() []*write {
 	for len(group) < maxWrites && events < maxEvents {
 		select {
 		case w := <-l.queue:
+			w.taken.Store(true)
 			group = append(group, w)
 			events += w.weight
 		default:
 			return group
 		}
 	}
+	l.hurry() // for what is left
 	return group
 }
 
@@ -270,11 +219,12 @@ func (l *Log) commitSummaries(ctx context.Context, events []idp.Event) {
 	if len(events) == 0 {
 		return
 	}
-	w := &write{ctx: ctx, events: events, done: make(chan outcome, 1)}
-	if err := l.prepare(events); err != nil {
+	entries, err := l.prepare(events)
+	if err != nil {
 		l.opts.Logger.Error("audit summary", "error", err)
 		return
 	}
+	w := &write{ctx: ctx, entries: entries, done: make(chan outcome, 1)}
 	l.commit(ctx, []*write{w})
 	if result := <-w.done; result.err != nil {
 		l.metrics.failures.Inc()

@@ -129,7 +129,7 @@ func TestAdmissionsAreCountedAndAudited(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 30 {
 		callers.Go(func() {
-			verdict, err := f.log.Admit(t.Context(), admission, event(g.Agent.ID))
+			verdict, err := f.log.Admit(t.Context(), admission, event(g.Agent.ID), nil)
 			require.NoError(t, err)
 			mu.Lock()
 			defer mu.Unlock()
@@ -141,7 +141,7 @@ func TestAdmissionsAreCountedAndAudited(t *testing.T) {
 	require.Len(t, f.all(), 10)
 
 	admission.Rev.Agent, admission.MonthlyLimit = 7, 0
-	verdict, err := f.log.Admit(t.Context(), admission, event(g.Agent.ID))
+	verdict, err := f.log.Admit(t.Context(), admission, event(g.Agent.ID), nil)
 	require.NoError(t, err)
 	require.Equal(t, store.GateChanged, verdict)
 	require.Len(t, f.all(), 10)
@@ -180,7 +180,7 @@ func TestWhenTheStoreFailsNothingHappensAndTheAnswerIs503(t *testing.T) {
 		err := log.Append(t.Context(), event("lost"))
 		require.True(t, apierr.Is(err, apierr.AuditUnavailable), err)
 		require.Positive(t, apierr.From(err).RetryAfter)
-		_, err = log.Admit(t.Context(), store.Admission{}, event("lost"))
+		_, err = log.Admit(t.Context(), store.Admission{}, event("lost"), nil)
 		require.True(t, apierr.Is(err, apierr.AuditUnavailable), err)
 	}
 	require.Equal(t, "audit_unavailable", apierr.From(log.Append(t.Context(), event("lost"))).Reason)
@@ -212,7 +212,7 @@ func TestACallerWhoLeftBeforeTheCommitIsNotActedFor(t *testing.T) {
 	var leavers sync.WaitGroup
 	leavers.Go(func() { require.Error(t, f.log.Append(ctx, event("left"))) })
 	leavers.Go(func() {
-		_, err := f.log.Admit(ctx, store.Admission{}, event("left"))
+		_, err := f.log.Admit(ctx, store.Admission{}, event("left"), nil)
 		require.Error(t, err)
 	})
 	eventually(t, "both wait behind the writer", func() bool {
@@ -259,12 +259,12 @@ func TestQueries(t *testing.T) {
 		return page
 	}
 	require.Len(t, list(auditlog.Query{}).Data, 26)
-	require.Len(t, list(auditlog.Query{OrganizationID: "acme"}).Data, 1)
-	require.Len(t, list(auditlog.Query{AgentID: "agent-3"}).Data, 1)
-	require.Len(t, list(auditlog.Query{Outcome: idp.Denied}).Data, 1)
-	require.Len(t, list(auditlog.Query{Action: idp.ActionTokenRefused, Outcome: idp.Success}).Data, 0)
-	require.Len(t, list(auditlog.Query{From: time.Now().Add(time.Hour)}).Data, 0)
-	require.Len(t, list(auditlog.Query{To: time.Now().Add(time.Hour)}).Data, 26)
+	require.Len(t, list(auditlog.Query{Filter: auditlog.Filter{OrganizationID: "acme"}}).Data, 1)
+	require.Len(t, list(auditlog.Query{Filter: auditlog.Filter{AgentID: "agent-3"}}).Data, 1)
+	require.Len(t, list(auditlog.Query{Filter: auditlog.Filter{Outcome: idp.Denied}}).Data, 1)
+	require.Len(t, list(auditlog.Query{Filter: auditlog.Filter{Action: idp.ActionTokenRefused, Outcome: idp.Success}}).Data, 0)
+	require.Len(t, list(auditlog.Query{Filter: auditlog.Filter{From: time.Now().Add(time.Hour)}}).Data, 0)
+	require.Len(t, list(auditlog.Query{Filter: auditlog.Filter{To: time.Now().Add(time.Hour)}}).Data, 26)
 
 	events := f.all()
 	body, err := f.log.Get(t.Context(), "", events[3].EventID)

@@ -30,7 +30,7 @@ type aged struct {
 	db     store.DB
 	sealer *issuer.Sealer
 	log    *auditlog.Log
-	file   string
+	files  []string   // see file
 	mu     sync.Mutex // guards now
 	now    time.Time
 }
@@ -43,7 +43,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, a *aged)) {
 	for name, open := range map[string]func() (store.DB, error){
 		"sqlite": func() (store.DB, error) { return sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "log.db")) },
 		"postgres": func() (store.DB, error) {
-			return postgres.Open(t.Context(), postgres.Options{URL: pgtest.URL(t), Migrate: true})
+			return postgres.Open(t.Context(), postgres.Options{URL: pgtest.URL(t), Migrate: true, Patience: 20})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, a *aged)) {
 			db, err := open()
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, db.Close()) })
-			a := &aged{t: t, db: db, sealer: sealer, now: january, file: filepath.Join(t.TempDir(), "audit.checkpoint")}
+			a := &aged{t: t, db: db, sealer: sealer, now: january}
 			a.log = a.run(db)
 			a.found("acme", idp.PlanFree)
 			a.found("grown", idp.PlanCustom)
@@ -69,12 +69,19 @@ func (a *aged) clock() time.Time {
 	return a.now
 }
 
+// file is where one more replica keeps its copy of what it signed.
+func (a *aged) file() string {
+	file := filepath.Join(a.t.TempDir(), "audit.checkpoint")
+	a.files = append(a.files, file)
+	return file
+}
+
 // run runs a log on db until the test ends.
 func (a *aged) run(db store.DB) *auditlog.Log {
 	a.t.Helper()
 	key, err := auditlog.OpenCheckpointKey(a.t.Context(), db, a.sealer, "idp.example.com/audit", a.clock)
 	require.NoError(a.t, err)
-	log := auditlog.New(db, key, auditlog.Options{Now: a.clock, Logger: slog.New(slog.DiscardHandler), Patience: time.Minute, CheckpointEvery: 10 * time.Millisecond, CheckpointFile: a.file})
+	log := auditlog.New(db, key, auditlog.Options{Now: a.clock, Logger: slog.New(slog.DiscardHandler), Patience: time.Minute, CheckpointEvery: 10 * time.Millisecond, CheckpointFile: a.file()})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- log.Run(ctx) }()
@@ -149,8 +156,10 @@ func (a *aged) prune(log *auditlog.Log, keep auditlog.Retention) int64 {
 func (a *aged) verify() auditlog.Report {
 	a.t.Helper()
 	var kept [][]byte
-	if note, err := os.ReadFile(a.file); err == nil {
-		kept = append(kept, note)
+	for _, file := range a.files {
+		if note, err := os.ReadFile(file); err == nil {
+			kept = append(kept, note)
+		}
 	}
 	report, err := auditlog.Verify(a.t.Context(), a.db, a.sealer, auditlog.VerifyOptions{Checkpoints: kept})
 	require.NoError(a.t, err)
@@ -173,7 +182,7 @@ func TestPruning(t *testing.T) {
 		first := a.size()
 		a.set(january.AddDate(0, 1, 0))
 		a.append("acme", 7)
-		cursor := a.list(auditlog.Query{OrganizationID: "acme", Limit: 20}).NextCursor // into January
+		cursor := a.list(auditlog.Query{Filter: auditlog.Filter{OrganizationID: "acme"}, Limit: 20}).NextCursor // into January
 		require.NotEmpty(t, cursor)
 
 		a.set(time.Date(2025, time.May, 2, 0, 0, 0, 0, time.UTC).Add(-24*time.Hour - time.Millisecond))
@@ -185,14 +194,14 @@ func TestPruning(t *testing.T) {
 		require.EqualValues(t, 40, report.Pruned)
 		require.Equal(t, a.size(), report.Events)
 
-		page := a.list(auditlog.Query{Action: idp.ActionAuditPruned, Limit: 10})
+		page := a.list(auditlog.Query{Filter: auditlog.Filter{Action: idp.ActionAuditPruned}, Limit: 10})
 		require.Len(t, page.Data, 1)
 		for _, part := range []string{`"class":"free"`, `"count":40`, `"first":2`, `"last":46`, `"month":"2025-01"`, `"organizationId":"default"`} {
 			require.Contains(t, string(page.Data[0]), part)
 		}
-		require.Empty(t, a.list(auditlog.Query{OrganizationID: "acme", Cursor: cursor, Limit: 20}).NextCursor, "a cursor into what is gone: the end of the list")
-		require.Len(t, a.list(auditlog.Query{OrganizationID: "acme", Limit: 20}).Data, 8, "with its founding")
-		require.Len(t, a.list(auditlog.Query{OrganizationID: "grown", Limit: 20}).Data, 6)
+		require.Empty(t, a.list(auditlog.Query{Filter: auditlog.Filter{OrganizationID: "acme"}, Cursor: cursor, Limit: 20}).NextCursor, "a cursor into what is gone: the end of the list")
+		require.Len(t, a.list(auditlog.Query{Filter: auditlog.Filter{OrganizationID: "acme"}, Limit: 20}).Data, 8, "with its founding")
+		require.Len(t, a.list(auditlog.Query{Filter: auditlog.Filter{OrganizationID: "grown"}, Limit: 20}).Data, 6)
 
 		a.provable(first)
 		a.append("acme", 3)
@@ -230,7 +239,7 @@ func TestPruningIsCarriedOn(t *testing.T) {
 		require.EqualValues(t, 30, a.prune(a.run(interrupted{a.db}), keepFree))
 		report := a.verify()
 		require.Zero(t, report.Pruned, "they wait for their drop")
-		require.Len(t, a.list(auditlog.Query{OrganizationID: "acme", Limit: 100}).Data, 31)
+		require.Len(t, a.list(auditlog.Query{Filter: auditlog.Filter{OrganizationID: "acme"}, Limit: 100}).Data, 31)
 		require.Zero(t, a.prune(a.log, keepFree), "nothing is recorded twice")
 		require.EqualValues(t, 30, a.verify().Pruned)
 	})
@@ -262,7 +271,7 @@ func TestReplicasPruneOnce(t *testing.T) {
 		taken += a.prune(a.log, keepFree) // what a replica left to another
 		require.EqualValues(t, 200, taken)
 		require.EqualValues(t, 200, a.verify().Pruned)
-		require.Len(t, a.list(auditlog.Query{Action: idp.ActionAuditPruned, Limit: 100}).Data, 4)
+		require.Len(t, a.list(auditlog.Query{Filter: auditlog.Filter{Action: idp.ActionAuditPruned}, Limit: 100}).Data, 4)
 	})
 }
 
@@ -275,7 +284,7 @@ func TestPruningTakesAnyNumberOfSegments(t *testing.T) {
 		a.set(january.AddDate(1, 0, 0))
 		require.EqualValues(t, 4500, a.prune(a.log, keepFree))
 		require.EqualValues(t, 4500, a.verify().Pruned)
-		require.Len(t, a.list(auditlog.Query{OrganizationID: "grown", Limit: 100}).Data, 31)
+		require.Len(t, a.list(auditlog.Query{Filter: auditlog.Filter{OrganizationID: "grown"}, Limit: 100}).Data, 31)
 	})
 }
 
@@ -323,7 +332,7 @@ func TestARecordThatTheKeyDidNotSignIsFound(t *testing.T) {
 		a.append("acme", 30)
 		a.set(january.AddDate(1, 0, 0))
 		a.prune(a.run(interrupted{a.db}), keepFree)
-		page := a.list(auditlog.Query{Action: idp.ActionAuditPruned, Limit: 1})
+		page := a.list(auditlog.Query{Filter: auditlog.Filter{Action: idp.ActionAuditPruned}, Limit: 1})
 		var genuine struct{ Metadata map[string]any }
 		require.NoError(t, json.Unmarshal(page.Data[0], &genuine))
 		forged := map[string]any{}

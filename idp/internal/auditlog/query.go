@@ -7,29 +7,26 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
 
-// Query asks for a page of events, newest first. Zero members do not filter.
+// Query asks for a page of events, newest first.
 type Query struct {
-	OrganizationID string // store.AnyOrganization: the whole log, for the operator only
-	AgentID        string
-	Action         idp.Action
-	Outcome        idp.Outcome
-	From           time.Time // inclusive
-	To             time.Time // exclusive
-	Cursor         string    // NextCursor of the page before
-	Limit          int       // 1..1000
+	Filter
+	Cursor string // NextCursor of the page before
+	Limit  int    // 1..1000
 }
 
 // Page is a page of events in their canonical bytes.
 type Page struct {
 	Data       []json.RawMessage `json:"data"`
 	NextCursor string            `json:"nextCursor,omitempty"` // empty on the last page
+	// ScannedTo is of a search for Text the time of the last event it looked at:
+	// it ends a page after so many, found or not. Empty when there was none.
+	ScannedTo string `json:"scannedTo,omitempty"`
 }
 
 const cursorPrefix = "s"
@@ -41,8 +38,15 @@ func (l *Log) List(ctx context.Context, q Query) (Page, error) {
 		return Page{}, err
 	}
 	filter := store.EventFilter{
-		OrganizationID: q.OrganizationID, AgentID: q.AgentID, Action: q.Action, Outcome: q.Outcome,
+		OrganizationID: q.OrganizationID, AgentID: q.AgentID, TargetAgentID: q.TargetAgentID, Action: q.Action, Outcome: q.Outcome,
 		From: q.From, To: q.To, Before: before, Limit: q.Limit + 1,
+	}
+	if q.Text != "" {
+		page, err := l.search(ctx, filter, q)
+		if err != nil {
+			return Page{}, readError(err)
+		}
+		return page, nil
 	}
 	var rows []store.EventRow
 	err = l.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {

@@ -3,6 +3,7 @@ package auditlog
 import (
 	"context"
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -28,48 +29,47 @@ func (s stored) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return hashes, nil
 }
 
-// frontier reads what appending to a tree can need: the roots of its complete
-// subtrees, fetched once, and the hashes added since.
+// frontier is what appending to a tree needs of it: the roots of its complete
+// subtrees, by level, one for each bit that is set in its size.
 type frontier struct {
-	first int64 // stored index of fresh[0]
-	old   map[int64]tlog.Hash
-	fresh []tlog.Hash
+	size  int64
+	roots []tlog.Hash
 }
 
-func newFrontier(ctx context.Context, tree store.Tree, size int64) (*frontier, error) {
-	var indexes []int64
-	// The complete subtrees of size leaves: one per set bit, largest first.
-	for level := 62; level >= 0; level-- {
+func readFrontier(ctx context.Context, tree store.Tree, size int64) (*frontier, error) {
+	height := bits.Len64(uint64(size))
+	f := &frontier{size: size, roots: make([]tlog.Hash, height, height+1)}
+	indexes, levels := make([]int64, 0, height), make([]int, 0, height)
+	for level := height - 1; level >= 0; level-- { // largest first
 		if size>>level&1 == 1 {
-			indexes = append(indexes, tlog.StoredHashIndex(level, size>>level-1))
+			indexes, levels = append(indexes, tlog.StoredHashIndex(level, size>>level-1)), append(levels, level)
 		}
 	}
-	f := &frontier{first: tlog.StoredHashCount(size), old: make(map[int64]tlog.Hash, len(indexes))}
 	hashes, err := stored{ctx, tree}.ReadHashes(indexes)
 	if err != nil {
 		return nil, err
 	}
-	for i, index := range indexes {
-		f.old[index] = hashes[i]
+	for i, level := range levels {
+		f.roots[level] = hashes[i]
 	}
 	return f, nil
 }
 
-// ReadHashes implements tlog.HashReader.
-func (f *frontier) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	hashes := make([]tlog.Hash, len(indexes))
-	for i, index := range indexes {
-		if index >= f.first && index-f.first < int64(len(f.fresh)) {
-			hashes[i] = f.fresh[index-f.first]
-			continue
-		}
-		h, known := f.old[index]
-		if !known {
-			return nil, fmt.Errorf("tree hash %d is not on the frontier", index)
-		}
-		hashes[i] = h
+// grow adds a leaf, and to hashes, in the order of tlog.StoredHashIndex, its hash
+// and those of the subtrees that it completes.
+func (f *frontier) grow(hashes [][tlog.HashSize]byte, leaf tlog.Hash) [][tlog.HashSize]byte {
+	hash, level := leaf, 0
+	hashes = append(hashes, hash)
+	for ; f.size>>level&1 == 1; level++ {
+		hash = tlog.NodeHash(f.roots[level], hash)
+		hashes = append(hashes, hash)
 	}
-	return hashes, nil
+	if level == len(f.roots) {
+		f.roots = append(f.roots, hash)
+	}
+	f.roots[level] = hash
+	f.size++
+	return hashes
 }
 
 func root(ctx context.Context, tree store.Tree, size int64) (tlog.Hash, error) {

@@ -76,9 +76,7 @@ func (t *turn) admit(ctx context.Context, tx *store.Tx, leaves *leaves) error {
 	for n, i := range at {
 		t.outcomes[i].verdict = verdicts[n]
 		if verdicts[n] == store.Admitted {
-			if err := leaves.add(t.group[i].events); err != nil {
-				return err
-			}
+			leaves.add(t.group[i].entries)
 		}
 	}
 	return nil

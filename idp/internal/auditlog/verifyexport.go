@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sentryagent/agentidp/idp"
+	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
 // ExportReport is the result of the verification of an export.
@@ -20,6 +21,7 @@ type ExportReport struct {
 	Origin         string // of the log
 	OrganizationID string // whose events the export promises; "": all
 	From, To       string // the range it promises; "": no end
+	Filter         Filter // what else the events fit: agents, action, outcome, text
 	Size           int64  // events under its checkpoint
 	Root           tlog.Hash
 	Events         int64   // in the file
@@ -84,6 +86,7 @@ type exportVerification struct {
 	report ExportReport
 	signed tlog.Tree
 	kept   []tlog.Tree // to be held against the file, by rising size
+	sieve  sieve
 	stack  exportStack
 	good   int64          // the last line that a checkpoint kept elsewhere vouches for
 	forked *ExportProblem // the first of these that disagrees
@@ -158,9 +161,11 @@ func (v *exportVerification) open(line []byte) error {
 	if v.signed.N == 0 {
 		return errors.New("the checkpoint is of an empty log, which is never exported")
 	}
+	filter := Filter{AgentID: header.AgentID, TargetAgentID: header.TargetAgentID, Action: header.Action, Outcome: header.Outcome, Text: header.Text}
 	v.report = ExportReport{
-		Origin: v.opts.Verifier.Name(), OrganizationID: header.OrganizationID, From: header.From, To: header.To, Size: v.signed.N, Root: v.signed.Hash,
+		Origin: v.opts.Verifier.Name(), OrganizationID: header.OrganizationID, From: header.From, To: header.To, Filter: filter, Size: v.signed.N, Root: v.signed.Hash,
 	}
+	v.sieve = filter.sieve()
 	return nil
 }
 
@@ -180,7 +185,7 @@ func (v *exportVerification) take(line []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := v.promised(e); err != nil {
+	if err := v.promised(e, line); err != nil {
 		return err
 	}
 	v.stack.leaf(tlog.RecordHash(line))
@@ -189,7 +194,7 @@ func (v *exportVerification) take(line []byte) error {
 }
 
 // promised holds an event against its place and the header.
-func (v *exportVerification) promised(e idp.Event) error {
+func (v *exportVerification) promised(e idp.Event, line []byte) error {
 	at := e.Timestamp.Format(idp.TimeLayout)
 	switch {
 	case e.Sequence != v.stack.size:
@@ -198,6 +203,8 @@ func (v *exportVerification) promised(e idp.Event) error {
 		return fmt.Errorf("the event is of organization %q, the export of %q", e.OrganizationID, v.report.OrganizationID)
 	case v.report.From != "" && at < v.report.From, v.report.To != "" && at >= v.report.To:
 		return fmt.Errorf("the event's time %s is outside the export's", at)
+	case !v.sieve.holds(&store.EventRow{AgentID: e.AgentID, Action: e.Action, Outcome: e.Outcome, Timestamp: e.Timestamp, Body: line}):
+		return errors.New("the event does not fit the export's filter")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +15,7 @@ import (
 )
 
 func (p program) audit() *cobra.Command {
-	return command.Group("audit", "The audit log", p.auditVerify(), p.auditExport())
+	return command.Group("audit", "The audit log", p.auditList(), p.auditTail(), p.auditGet(), p.auditExport(), p.auditVerify())
 }
 
 var errInvalidLog = errors.New("the audit log is NOT valid")
@@ -22,23 +23,26 @@ var errInvalidLog = errors.New("the audit log is NOT valid")
 func (p program) auditVerify() *cobra.Command {
 	var files []string
 	var export, key string
-	cmd := offline(p.settings.Command("verify", "Recompute the audit log and hold it against what was signed", `Verify recomputes the whole Merkle tree from the events and compares it with the stored tree, with
-every signed checkpoint in the store, with the copy in the data folder and with the
-checkpoints given. It names the first bad event. Exit status 0: valid, 1: not valid.
+	cmd := p.settings.Command("verify", "Recompute the audit log and hold it against what was signed", `Verify exports the log from the running IdP, recomputes the Merkle tree from the events here,
+and compares it with the signed checkpoint and with those given. It names the first bad
+event. Exit status 0: valid, 1: not valid. The verifier key is --key; without it the
+IdP's own word is taken for it, and told.
 
-The checkpoint copy in the data folder belongs to the same machine. Give one that was
-kept elsewhere (GET /api/v1/audit/checkpoint) to be sure of a log that was cut or
-rewritten together with everything beside it.
+With --offline it opens the store, and compares the events with the stored tree too,
+with every signed checkpoint in the store, and with the copy in the data folder.
+That copy belongs to the same machine: give one that was kept elsewhere
+(GET /api/v1/audit/checkpoint) to be sure of a log that was cut or rewritten together
+with everything beside it.
 
-With --export it verifies an NDJSON export instead, anywhere: without the store, the
-settings or the master key. --key is the log's verifier key, as verify prints it and
-GET /api/v1/keys shows it, or a file that holds it.`,
+With --export it verifies an NDJSON export instead, anywhere: without the IdP, the
+store, the settings or the master key. --key is the log's verifier key, as verify
+prints it and GET /api/v1/keys shows it, or a file that holds it.`,
 		func(cmd *cobra.Command, cfg app.Config) (err error) {
 			checkpoints, err := readCheckpoints(cfg, files)
 			if err != nil {
 				return err
 			}
-			store, err := app.OpenOffline(cmd.Context(), cfg)
+			store, err := openStore(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
@@ -52,22 +56,27 @@ GET /api/v1/keys shows it, or a file that holds it.`,
 				return err
 			}
 			return p.printReport(report)
-		}))
-	ofStore := cmd.RunE
+		})
+	cmd.Example = "  agentidp audit verify --key audit.key --checkpoint kept.checkpoint\n  agentidp audit verify --offline --data-dir ./data\n  agentidp audit verify --export audit.ndjson --key audit.key"
+	p.either(cmd, forever, func(ctx context.Context, s *session, _ []string) error { return s.verifyLog(ctx, key, files) })
+	storeOrAPI := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ofStore := cmd.Flags().Changed("offline")
 		switch {
-		case (export == "") != (key == ""):
-			return fmt.Errorf("%w: --export and --key belong together", command.ErrUsage)
+		case export != "" && key == "":
+			return fmt.Errorf("%w: --export wants --key", command.ErrUsage)
+		case export == "" && key != "" && ofStore:
+			return fmt.Errorf("%w: --key is not for the store, which holds it: leave out --offline or --key", command.ErrUsage)
 		case export == "":
-			return ofStore(cmd, args)
-		case cmd.Flags().Changed("offline"):
+			return storeOrAPI(cmd, args)
+		case ofStore:
 			return fmt.Errorf("%w: --export needs no store: leave out --offline", command.ErrUsage)
 		default:
 			return p.verifyExport(export, key, files)
 		}
 	}
 	cmd.Flags().StringVar(&export, "export", "", "NDJSON export to verify, instead of the log in the store")
-	cmd.Flags().StringVar(&key, "key", "", "verifier key for --export, or a file that holds it")
+	cmd.Flags().StringVar(&key, "key", "", "verifier key, or a file that holds it")
 	cmd.Flags().StringArrayVar(&files, "checkpoint", nil, "file with a signed checkpoint kept elsewhere; may be repeated")
 	return cmd
 }
@@ -110,5 +119,8 @@ func (p program) printReport(r auditlog.Report) error {
 		return errInvalidLog
 	}
 	_, err := fmt.Fprintf(p.Stdout, "valid: %d events, %d of them pruned by retention, root %s\n%d signed checkpoints agree, the last one covers %d events\nverifier key: %s\n", r.Events, r.Pruned, r.Root, r.Checkpoints, r.Signed, r.VerifierKey)
-	return err
+	if err != nil {
+		return err
+	}
+	return p.printLater(r.Events - r.Signed)
 }

@@ -1,29 +1,41 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"time"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	agentidp "github.com/sentryagent/agentidp/sdk/go"
 	"github.com/sentryagent/agentidp/shared/command"
 	"github.com/sentryagent/agentidp/shared/durable"
 )
 
 // exportFlags are what audit export is told.
-type exportFlags struct{ format, out, from, to string }
+type exportFlags struct {
+	eventFlags
+	format, out string
+}
 
 func (p program) auditExport() *cobra.Command {
 	var flags exportFlags
-	cmd := offline(p.settings.Command("export", "Write the audit log to a file", `Export writes all events, or those of a range of time, up to the last checkpoint: as NDJSON,
-which "agentidp audit verify --export" proves anywhere, without the store or the master
-key, or as CSV. The file appears whole or not at all. The export is an event of the log.`,
+	cmd := p.settings.Command("export", "Write the audit log to a file", `Export writes the events of the profile's organization, for the operator's of the whole log, or
+those that "audit list" shows under the same filters, up to the last checkpoint: as
+NDJSON, which "agentidp audit verify --export" proves anywhere, without the IdP, the
+store or the master key, or as CSV. The file appears whole or not at all. The export is
+an event of the log.
+
+With --offline it opens the store of an IdP that does not run; agents are named by their
+ids then.`,
 		func(cmd *cobra.Command, cfg app.Config) error {
-			query, err := flags.query()
+			query, err := flags.offline()
 			if err != nil {
 				return err
 			}
@@ -31,43 +43,47 @@ key, or as CSV. The file appears whole or not at all. The export is an event of 
 				return p.export(cmd, cfg, query, p.Stdout)
 			}
 			return durable.Replace(flags.out, func(w io.Writer) error { return p.export(cmd, cfg, query, w) })
-		}))
+		})
+	cmd.Example = "  agentidp audit export --out audit.ndjson\n  agentidp audit export --format csv --from 2026-07-01T00:00:00Z --out july.csv\n  agentidp audit export --target screener-001@example.com --out done-to-it.ndjson\n  agentidp audit export --offline --data-dir ./data --out audit.ndjson"
+	p.either(cmd, forever, func(ctx context.Context, s *session, _ []string) error { return s.export(ctx, flags) })
 	cmd.Flags().StringVar(&flags.format, "format", string(auditlog.NDJSON), "ndjson or csv")
 	cmd.Flags().StringVar(&flags.out, "out", "", "file to write; - is the standard output")
-	cmd.Flags().StringVar(&flags.from, "from", "", "only events at this time or later (RFC 3339)")
-	cmd.Flags().StringVar(&flags.to, "to", "", "only events before this time (RFC 3339)")
+	flags.add(cmd)
+	cmd.Flags().Lookup("search").Usage = "only events that hold this text in any value"
+	flags.addSpan(cmd)
 	return cmd
 }
 
-func (f exportFlags) query() (auditlog.ExportQuery, error) {
-	q := auditlog.ExportQuery{Format: auditlog.ExportFormat(f.format)}
-	if q.Format != auditlog.NDJSON && q.Format != auditlog.CSV {
-		return q, fmt.Errorf("%w: --format must be ndjson or csv", command.ErrUsage)
+func (f exportFlags) check() error {
+	if format := auditlog.ExportFormat(f.format); format != auditlog.NDJSON && format != auditlog.CSV {
+		return fmt.Errorf("%w: --format must be ndjson or csv", command.ErrUsage)
 	}
 	if f.out == "" {
-		return q, fmt.Errorf("%w: say where to with --out", command.ErrUsage)
+		return fmt.Errorf("%w: say where to with --out", command.ErrUsage)
 	}
-	for _, flag := range []struct {
-		name, text string
-		at         *time.Time
-	}{{"from", f.from, &q.From}, {"to", f.to, &q.To}} {
-		if flag.text == "" {
-			continue
-		}
-		at, err := time.Parse(time.RFC3339, flag.text)
-		if err != nil {
-			return q, fmt.Errorf("%w: --%s must be a time in RFC 3339 such as 2026-07-01T12:00:00Z", command.ErrUsage, flag.name)
-		}
-		*flag.at = at
+	return nil
+}
+
+// offline is what to export from the store, where nobody looks up an agent, and
+// no API names what is wrong with a filter.
+func (f exportFlags) offline() (q auditlog.ExportQuery, err error) {
+	if err := f.check(); err != nil {
+		return q, err
 	}
-	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
-		return q, fmt.Errorf("%w: --to must be after --from", command.ErrUsage)
+	q.Format, q.AgentID, q.TargetAgentID = auditlog.ExportFormat(f.format), f.agent, f.target
+	q.Action, q.Outcome, q.Text = idp.Action(f.action), idp.Outcome(f.outcome), f.search
+	switch {
+	case strings.Contains(f.agent+f.target, "@"):
+		return q, fmt.Errorf("%w: with --offline --agent and --target take the agent's id", command.ErrUsage)
+	case !slices.Contains([]idp.Outcome{"", idp.Success, idp.Failure, idp.Denied}, q.Outcome):
+		return q, fmt.Errorf("%w: --outcome must be success, failure or denied", command.ErrUsage)
 	}
-	return q, nil
+	q.From, q.To, err = f.span()
+	return q, err
 }
 
 func (p program) export(cmd *cobra.Command, cfg app.Config, query auditlog.ExportQuery, w io.Writer) (err error) {
-	store, err := app.OpenOffline(cmd.Context(), cfg)
+	store, err := openStore(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
@@ -83,5 +99,33 @@ func (p program) export(cmd *cobra.Command, cfg app.Config, query auditlog.Expor
 		return err
 	}
 	fmt.Fprintf(p.Stderr, "exported %d of the log's %d events\n", done.Events, done.Size)
+	return nil
+}
+
+// export streams the log from the IdP.
+func (s *session) export(ctx context.Context, flags exportFlags) error {
+	if err := flags.check(); err != nil {
+		return err
+	}
+	filter, err := flags.filter(ctx, s)
+	if err != nil {
+		return err
+	}
+	write := func(w io.Writer) (err error) {
+		stream, err := s.Export(ctx, agentidp.ExportFormat(flags.format), filter)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stream.Close()) }()
+		_, err = io.Copy(w, stream)
+		return err
+	}
+	if flags.out == "-" {
+		return write(s.Stdout)
+	}
+	if err := durable.Replace(flags.out, write); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Stderr, "exported to %s\n", flags.out)
 	return nil
 }

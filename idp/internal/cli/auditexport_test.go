@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
@@ -85,6 +86,12 @@ func TestExportAndVerifyElsewhere(t *testing.T) {
 	require.Equal(t, "eventId", rows[0][0])
 	require.Equal(t, "audit.exported", rows[len(rows)-1][5], "the export before")
 
+	status, stdout, stderr = offline("--out", "-", "--format", "csv", "--action", "audit.exported", "--outcome", "success", "--search", "CSV")
+	require.Zero(t, status, stderr)
+	rows, err = csv.NewReader(strings.NewReader(stdout)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 2, "the export in that form")
+
 	status, stdout, stderr = run(t, nil, "audit", "verify", "--offline", "--data-dir", data)
 	require.Zero(t, status, stderr)
 	key := regexp.MustCompile(`verifier key: (\S+)`).FindStringSubmatch(stdout)[1]
@@ -128,7 +135,7 @@ func TestExportAndVerifyElsewhere(t *testing.T) {
 		args   []string
 	}{
 		{2, []string{"--export", file("whole")}},
-		{2, []string{"--key", key}},
+		{1, []string{"--key", key}}, // nobody is logged in
 		{2, []string{"--export", file("whole"), "--key", key, "--offline"}},
 		{2, []string{"--export", file("whole"), "--key", "nonsense"}},
 		{1, []string{"--export", file("whole"), "--key", file("early")}},
@@ -145,6 +152,11 @@ func TestExportAndVerifyElsewhere(t *testing.T) {
 func TestExportSaysWhatItCannot(t *testing.T) {
 	folder := t.TempDir()
 	data := filepath.Join(folder, "data")
+	cfg := app.Default()
+	cfg.DataDir = data
+	store, err := app.OpenOffline(t.Context(), cfg) // with an empty log
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
 	for _, row := range []struct {
 		status int
 		what   string
@@ -153,6 +165,8 @@ func TestExportSaysWhatItCannot(t *testing.T) {
 		{2, "--offline", nil},
 		{2, "--out", []string{"--offline"}},
 		{2, "--format", []string{"--offline", "--out", "-", "--format", "xml"}},
+		{2, "--outcome", []string{"--offline", "--out", "-", "--outcome", "maybe"}},
+		{2, "take the agent's id", []string{"--offline", "--out", "-", "--target", "a@example.com"}},
 		{2, "--from", []string{"--offline", "--out", "-", "--from", "yesterday"}},
 		{2, "--to", []string{"--offline", "--out", "-", "--from", "2026-07-02T00:00:00Z", "--to", "2026-07-01T00:00:00Z"}},
 		{1, "no checkpoint is signed yet", []string{"--offline", "--out", filepath.Join(folder, "file")}},

@@ -19,7 +19,7 @@ func (p program) bootstrapReset() *cobra.Command {
 admin@localhost if there is none, and writes it to admin.json in the data folder. Existing
 credentials stay as they are. The reset is audited.`,
 		func(cmd *cobra.Command, cfg app.Config) (err error) {
-			store, err := app.OpenOffline(cmd.Context(), cfg)
+			store, err := openStore(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}

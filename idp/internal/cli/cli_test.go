@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/idp/internal/cli"
 	"github.com/sentryagent/agentidp/shared/command"
 	"github.com/sentryagent/agentidp/shared/obs/obstest"
@@ -49,12 +50,13 @@ func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
 	status, stdout, _ = run(t, nil, "--version")
 	require.Zero(t, status)
 	require.Contains(t, stdout, "agentidp ")
+	require.Contains(t, stdout, ", signing by "+app.SigningBackend()+"\n")
 }
 
 func TestWrongUseExitsWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"serve", "extra"}, {"serve", "--nonsense"}, {"keys", "nonsense"}, {"serve", "--token-ttl", "1s"}, {"serve", "--config", "/nowhere.yaml"},
-		{"keys", "list"}, {"keys", "import"}, {"audit", "verify"}, {"bootstrap", "reset"}, {"keys", "import", "--offline"},
+		{"keys", "import"}, {"keys", "list", "--data-dir", "x"}, {"bootstrap", "reset"}, {"keys", "import", "--offline"},
 	} {
 		status, stdout, stderr := run(t, nil, args...)
 		require.Equal(t, 2, status, "%v: %s", args, stderr)
@@ -109,7 +111,7 @@ func TestServeImportVerifyReset(t *testing.T) {
 		require.Equal(t, 1, status)
 		require.Contains(t, stderrOf, "in use", "the IdP runs on the folder")
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
-		require.Eventually(t, func() bool { return strings.Contains(stderr.String(), "policy reloaded") }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(stderr.String(), "policy reloaded") }, time.Minute, 5*time.Millisecond)
 	})
 
 	status, stdout, stderr = offline("bootstrap", "reset")
@@ -128,6 +130,16 @@ func TestServeImportVerifyReset(t *testing.T) {
 	status, stdout, _ = offline("audit", "verify")
 	require.Equal(t, 1, status)
 	require.Contains(t, stdout, "NOT VALID")
+}
+
+// A signal during the start is as good as one later.
+func TestAStartThatIsEndedIsNoFailure(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	var stdout, stderr obstest.Output
+	status := cli.Run(ctx, command.Process{Args: []string{"serve", "--addr", "127.0.0.1:0", "--data-dir", t.TempDir()}, Stdout: &stdout, Stderr: &stderr})
+	require.Zero(t, status, stderr.String())
+	require.Contains(t, stderr.String(), "stopped before it was ready")
 }
 
 // serve runs the IdP while fn runs, then ends it as SIGTERM does.
@@ -151,7 +163,7 @@ func serve(t *testing.T, data string, fn func(issuer string, stderr *obstest.Out
 		}
 		defer answer.Body.Close()
 		return answer.StatusCode == http.StatusOK
-	}, 10*time.Second, 5*time.Millisecond, stderr.String())
+	}, time.Minute, 5*time.Millisecond, stderr.String())
 	fn(address.FindStringSubmatch(stderr.String())[1], &stderr)
 	cancel()
 	http.DefaultClient.CloseIdleConnections()

@@ -19,7 +19,11 @@ policy that does not compile or fails its own tests is refused and the old one s
 				return err
 			}
 			a, err := app.New(cmd.Context(), cfg, app.Options{Logger: logger, Notice: p.Stderr})
-			if err != nil {
+			switch {
+			case err != nil && cmd.Context().Err() != nil:
+				logger.Info("stopped before it was ready", "error", err)
+				return nil
+			case err != nil:
 				return err
 			}
 			defer command.OnHangup(cmd.Context(), a.Reload)()
@@ -27,6 +31,7 @@ policy that does not compile or fails its own tests is refused and the old one s
 			// collection frees what pools kept at the first, and gives it all back.
 			runtime.GC()
 			debug.FreeOSMemory()
+			command.SpareProcessor()
 			return a.Run(cmd.Context())
 		})
 }

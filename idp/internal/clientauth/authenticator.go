@@ -50,10 +50,9 @@ type Options struct {
 	KeySource KeySource // of agents with a jwksUri; nil: they cannot authenticate
 
 	CacheSize int // proven secrets remembered; default 10,000
-	// Concurrency is how many hashes run at once. The default, half the cores
-	// and at least one, leaves signing, which is bounded to the cores, never less
-	// than half of them: whatever strangers make us hash, a client whose secret is
-	// remembered is slowed by at most two.
+	// Concurrency is how many hashes run at once: by default half the cores, and
+	// at least one. As a refused attempt's place rests, strangers keep no more than
+	// half of those busy: a client whose secret is remembered is slowed by less than two.
 	Concurrency int
 	QueueLength int           // how many wait for a hash; default 64
 	MaxWait     time.Duration // how long they wait; default 2 s
@@ -99,6 +98,7 @@ type Authenticator struct {
 	schemes    *schemes
 	line       *turnstile.Turnstile
 	proofs     *proofs
+	flights    flights
 	upgrades   *upgrades
 	meters     meters
 	assertions *assertions
@@ -118,7 +118,8 @@ func New(o Options) (*Authenticator, error) {
 		return nil, fmt.Errorf("proven-secret cache: %w", err)
 	}
 	a := &Authenticator{
-		options: o, schemes: schemes, line: turnstile.New(o.Concurrency, o.QueueLength), proofs: proofs, upgrades: newUpgrades(o.Metrics),
+		options: o, schemes: schemes, line: turnstile.New(o.Concurrency, o.QueueLength), proofs: proofs,
+		flights: flights{all: map[flightKey]*flight{}}, upgrades: newUpgrades(o.Metrics),
 	}
 	a.meters = newMeters(o.Metrics, a.line)
 	a.assertions, err = newAssertions(o.Metrics)
@@ -157,7 +158,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate
 			return gate, nil
 		}
 		var found finding
-		if found, err = a.prove(ctx, t, &gate, known); err != nil {
+		if found, err = a.proveOnce(ctx, t, &gate, known); err != nil {
 			break
 		}
 		// Waiting and hashing took their time. Only what is so now counts.
@@ -195,7 +196,7 @@ func rehashed(before, after *idp.Credential, proven idp.SecretHash) bool {
 }
 
 func (a *Authenticator) read(ctx context.Context, clientID string) (gate store.Gate, known bool, err error) {
-	err = a.options.DB.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	err = a.options.DB.Read(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		gate, err = tx.Credentials.Gate(ctx, clientID)
 		return err
 	})

@@ -208,8 +208,7 @@ func TestHasherFailureIsNoRefusal(t *testing.T) {
 }
 
 func TestRowsOfAnotherScheme(t *testing.T) {
-	bcrypt, err := clientauth.NewBcrypt(0)
-	require.NoError(t, err)
+	bcrypt := clientauth.CheapBcrypt(4)
 	w := newWorld(t, func(o *clientauth.Options) { o.Others = []clientauth.Hasher{bcrypt} })
 	hash, err := bcrypt.Hash(t.Context(), "", "aidp_sk_old")
 	require.NoError(t, err)
@@ -237,8 +236,7 @@ func TestNewRefusesHalfAConfiguration(t *testing.T) {
 
 // With the real scheme the whole way, and bounded memory of proofs.
 func TestWithBcrypt(t *testing.T) {
-	bcrypt, err := clientauth.NewBcrypt(0)
-	require.NoError(t, err)
+	bcrypt := clientauth.CheapBcrypt(4)
 	w := newWorld(t, func(o *clientauth.Options) { o.Hasher, o.CacheSize = bcrypt, 10 })
 	secret := clientauth.NewSecret()
 	hash, err := w.auth.Hasher().Hash(t.Context(), w.credential.ID, secret)

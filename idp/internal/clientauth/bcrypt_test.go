@@ -15,8 +15,7 @@ import (
 
 func TestBcrypt(t *testing.T) {
 	ctx := t.Context()
-	hasher, err := clientauth.NewBcrypt(0)
-	require.NoError(t, err)
+	hasher := clientauth.CheapBcrypt(4)
 	secret := clientauth.NewSecret()
 	hash, err := hasher.Hash(ctx, "", secret)
 	require.NoError(t, err)
@@ -26,7 +25,8 @@ func TestBcrypt(t *testing.T) {
 	require.True(t, hasher.Candidate(hash, secret))
 	cost, err := bcrypt.Cost([]byte(hash.Encoded[2:]))
 	require.NoError(t, err)
-	require.Equal(t, 10, cost)
+	require.Equal(t, 4, cost)
+	require.True(t, hasher.Current(hash))
 
 	verifies := func(want bool, hash idp.SecretHash, secret string) {
 		t.Helper()
@@ -66,9 +66,15 @@ func TestBcryptCost(t *testing.T) {
 		_, err := clientauth.NewBcrypt(cost)
 		require.Error(t, err)
 	}
-	dearer, err := clientauth.NewBcrypt(11)
-	require.NoError(t, err)
-	require.Equal(t, []int{11}, costs(dearer.Decoys()))
+	for given, cost := range map[int]int{0: 10, 10: 10, 11: 11} {
+		hasher, err := clientauth.NewBcrypt(given)
+		require.NoError(t, err)
+		require.Equal(t, []int{cost}, costs(hasher.Decoys()))
+		for _, of := range []int{9, 10, 11, 12} {
+			made := idp.SecretHash{Scheme: clientauth.SchemeBcrypt, Encoded: fmt.Sprintf("00$2a$%02d$%s", of, strings.Repeat("a", 53))}
+			require.Equal(t, of == cost, hasher.Current(made), "new ones are of the cost that was asked for")
+		}
+	}
 }
 
 func costs(hashes []idp.SecretHash) []int {

@@ -2,6 +2,14 @@ package clientauth
 
 import "context"
 
+// CheapBcrypt makes hashes of a cost that the product refuses, for tests of
+// anything but the cost.
+func CheapBcrypt(cost int) *Bcrypt {
+	b := &Bcrypt{cost: cost}
+	b.ceiling.Store(int32(cost))
+	return b
+}
+
 // Settle waits until everything that was remembered can be asked for.
 func (a *Authenticator) Settle() { a.proofs.cache.Wait() }
 

@@ -23,6 +23,7 @@ var (
 type meters struct {
 	hits, misses *metrics.Counter
 	refused      *metrics.Counter
+	shared       *metrics.Counter
 	lost         *metrics.Counter
 	durations    *metrics.PrometheusHistogram
 }
@@ -33,6 +34,7 @@ func newMeters(set *metrics.Set, line *turnstile.Turnstile) meters {
 		hits:      set.NewCounter("agentidp_client_auth_cache_hits_total"),
 		misses:    set.NewCounter("agentidp_client_auth_cache_misses_total"),
 		refused:   set.NewCounter("agentidp_secret_hash_refused_total"),
+		shared:    set.NewCounter("agentidp_secret_hash_shared_total"),
 		lost:      set.NewCounter("agentidp_secrets_lost_total"),
 		durations: obs.Durations(set, "agentidp_secret_hash_seconds"),
 	}
@@ -89,6 +91,7 @@ type standing struct {
 	a      *Authenticator
 	gone   func() bool
 	inside bool
+	since  time.Time // when it went in
 }
 
 func (p *standing) verify(ctx context.Context, credentialID string, hash idp.SecretHash, secret string) (bool, error) {
@@ -99,7 +102,7 @@ func (p *standing) verify(ctx context.Context, credentialID string, hash idp.Sec
 		if err := p.a.enter(ctx, p.gone); err != nil {
 			return false, err
 		}
-		p.inside = true
+		p.inside, p.since = true, time.Now()
 	}
 	defer p.a.measure(time.Now())
 	return p.a.schemes.verify(ctx, credentialID, hash, secret)
@@ -109,6 +112,17 @@ func (p *standing) leave() {
 	if p.inside {
 		p.inside = false
 		p.a.line.Leave()
+	}
+}
+
+// rest is how a refused attempt leaves: its place stays empty for as long again as
+// it was taken, so that a flood of them hashes half of the time only. A hash
+// yields its core to nobody by itself, and there may be but one. Nobody waits for
+// the rest but who comes next.
+func (p *standing) rest() {
+	if p.inside {
+		p.inside = false
+		time.AfterFunc(time.Since(p.since), p.a.line.Leave)
 	}
 }
 

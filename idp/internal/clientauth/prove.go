@@ -60,6 +60,7 @@ func (a *Authenticator) prove(ctx context.Context, t Attempt, gate *store.Gate, 
 			return finding{}, a.undecided(ctx, err)
 		}
 	}
+	at.rest()
 	return found, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 )
 
@@ -44,8 +45,8 @@ type client struct {
 }
 
 func newClient(base func() string, l *ledger) *client {
-	transport := &http.Transport{MaxIdleConnsPerHost: 64, DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext}
-	return &client{base: base, ledger: l, http: &http.Client{Transport: transport, Timeout: 20 * time.Second}}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, DialContext: (&net.Dialer{Timeout: patience}).DialContext}
+	return &client{base: base, ledger: l, http: &http.Client{Transport: transport, Timeout: patience}}
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -103,6 +104,12 @@ func (c *client) bearer() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return "Bearer " + c.admin
+}
+
+// loggedIn waits until there is a token for what comes next.
+func (c *client) loggedIn(t *testing.T) {
+	t.Helper()
+	await(t, "the administrator logs in", func() bool { return c.bearer() != "Bearer " })
 }
 
 // forget makes the next call get a new token.
@@ -181,7 +188,12 @@ func (c *client) management(d deed, method, path, body string) (deed, answer) {
 	if body == "" {
 		media = ""
 	}
-	id, a := c.send(method, path, media, c.bearer(), []byte(body), header...)
+	bearer := c.bearer()
+	if bearer == "Bearer " { // nothing is asked of the IdP: the login, which was, is in the ledger
+		d.told, d.status, d.retryAfter = no, http.StatusServiceUnavailable, "1"
+		return d, answer{}
+	}
+	id, a := c.send(method, path, media, bearer, []byte(body), header...)
 	switch d.kind {
 	case create:
 		d.agentID = a.member("agentId")
@@ -240,6 +252,13 @@ func (c *client) active(token string) (active, ok bool) {
 	var state struct{ Active bool }
 	ok = a.err == nil && a.status == http.StatusOK && json.Unmarshal(a.body, &state) == nil
 	return state.Active, ok
+}
+
+// known is whether the token is active, from an IdP that can be asked.
+func (c *client) known(t *testing.T, token string) (active bool) {
+	t.Helper()
+	await(t, "the IdP tells of the token", func() (ok bool) { active, ok = c.active(token); return ok })
+	return active
 }
 
 // jtiOf reads the token's id without judging the token.

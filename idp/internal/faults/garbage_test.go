@@ -83,7 +83,7 @@ func rawRequest(random *rand.Rand, bearer string) string {
 // F18: malformed bodies and noise. Nothing panics, and no answer is a 5xx other than 503.
 func TestF18Garbage(t *testing.T) {
 	tr := newTrial(t, plain, onSQLite(t))
-	tr.process.start()
+	tr.process.Start()
 	bearer := tr.client.bearer()
 	total, workers := pick(20_000, 1_000_000), 4
 	var mu sync.Mutex // guards statuses and bad
@@ -116,8 +116,8 @@ func TestF18Garbage(t *testing.T) {
 	load := tr.load()
 	tr.flowing(10)
 	load.stop()
-	require.True(t, tr.process.running())
-	panics := strings.Count(tr.process.log(), "panic")
+	require.True(t, tr.process.Running())
+	panics := strings.Count(string(tr.process.Log()), "panic")
 	figures := tr.close()
 	figures.runs = total
 	figures.extra = fmt.Sprintf("panics=%d statuses=%v", panics, statuses)

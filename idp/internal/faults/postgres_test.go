@@ -37,7 +37,7 @@ func (l *ledger) slowest(from int) (d deed) {
 func TestF3DatabaseRestarted(t *testing.T) {
 	server, s := ownServer(t)
 	tr := newTrial(t, plain, s)
-	tr.process.start()
+	tr.process.Start()
 	load := tr.load()
 	tr.flowing(20)
 	from := len(tr.ledger.all())
@@ -67,8 +67,8 @@ func TestF3DatabaseRestarted(t *testing.T) {
 	figures := tr.close()
 	figures.extra = fmt.Sprintf("recovery_ms=%d slowest_ms=%d", recovery.Milliseconds(), slowest.done.Sub(slowest.sent).Milliseconds())
 	report(t, "F3", figures)
-	require.Less(t, recovery, 3*time.Second)
-	require.Less(t, slowest.done.Sub(slowest.sent), 2*time.Second+500*time.Millisecond, "%+v", slowest)
+	within(t, 3*time.Second, recovery)
+	within(t, 2*time.Second+500*time.Millisecond, slowest.done.Sub(slowest.sent), "%+v", slowest)
 }
 
 // commitSent is the end of the message that carries COMMIT to the server.
@@ -82,16 +82,20 @@ func TestF4CommitUnknown(t *testing.T) {
 	s := postgresAt(strings.Replace(server.URL("agentidp"), server.Address(), tunnel.addr(), 1))
 	s.open = postgresAt(server.URL("agentidp")).open
 	tr := newTrial(t, plain, s)
-	tr.process.start()
+	tr.process.Start()
 	tells := map[told]int{}
 	for _, v := range []verdict{keep, cut, vanish} {
 		for _, k := range pick([]kind{create, issue, rotate, revoke}, kinds) {
 			for range pick(1, 10) {
 				victim := prepare(t, tr.client, k)
-				tr.client.bearer()
+				tr.client.loggedIn(t)
 				tunnel.when(commitSent, v)
 				begun := time.Now()
-				d := ask(tr.client, k, &victim, fmt.Sprintf("key-%d", requests.Add(1)))
+				key := fmt.Sprintf("key-%d", requests.Add(1))
+				d := ask(tr.client, k, &victim, key)
+				for d.busy() && !tunnel.fired() && time.Since(begun) < patience { // it did not come to a COMMIT
+					d = ask(tr.client, k, &victim, key)
+				}
 				require.True(t, tunnel.fired(), "COMMIT was seen: %+v", d)
 				tells[d.told]++
 				tr.figures.runs++
@@ -111,7 +115,7 @@ func TestF4CommitUnknown(t *testing.T) {
 func TestF26DatabasePaused(t *testing.T) {
 	server, s := ownServer(t)
 	tr := newTrial(t, plain, s)
-	tr.process.start()
+	tr.process.Start()
 	load := tr.load()
 	tr.flowing(20)
 	from := len(tr.ledger.all())

@@ -1,37 +1,26 @@
 package faults
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 // process is one agentidp that can be started, broken and started again.
 type process struct {
-	t       *testing.T
-	program string
+	commandtest.Process
 	addr    string
 	dir     string // of its own: master key, checkpoint copy; with SQLite the store
-	env     []string
-	logPath string
 	armFile string
-
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when the process has ended; err is set then
-	err   error
 }
 
 const (
@@ -44,7 +33,15 @@ const (
 // processes on one site share its issuer.
 func newProcess(t *testing.T, tags string, s *site, env ...string) *process {
 	t.Helper()
-	return newProcessOf(t, program(t, tags), s, env...)
+	var flags []string
+	if tags != plain {
+		flags = []string{"-tags=" + tags}
+	}
+	p := newProcessOf(t, program(t, tags, flags...), s, env...)
+	if tags == faultful {
+		p.Env = append(p.Env, "AGENTIDP_FAULT=@"+p.armFile)
+	}
+	return p
 }
 
 // newProcessOf is newProcess with a program that was built otherwise.
@@ -55,14 +52,15 @@ func newProcessOf(t *testing.T, path string, s *site, env ...string) *process {
 	if dir == "" {
 		dir = filepath.Join(scratch, "data")
 	}
+	addr := freeAddr(t)
 	p := &process{
-		t: t, program: path, addr: freeAddr(t), dir: dir,
-		logPath: filepath.Join(scratch, "idp.log"), armFile: filepath.Join(scratch, "armed"),
+		Process: commandtest.Process{T: t, Name: "the IdP", Path: path, ReadyAt: "http://" + addr + "/health", LogPath: filepath.Join(scratch, "idp.log")},
+		addr:    addr, dir: dir, armFile: filepath.Join(scratch, "armed"),
 	}
 	if s.issuer == "" {
 		s.issuer = p.url()
 	}
-	p.env = append([]string{
+	p.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + scratch,
 		"AGENTIDP_ADDR=" + p.addr, "AGENTIDP_ISSUER=" + s.issuer, "AGENTIDP_DATA_DIR=" + dir, "AGENTIDP_MASTER_KEY=" + masterKey,
 		"AGENTIDP_BOOTSTRAP_CLIENT_ID=" + adminID, "AGENTIDP_BOOTSTRAP_CLIENT_SECRET=" + adminSecret,
@@ -70,33 +68,13 @@ func newProcessOf(t *testing.T, path string, s *site, env ...string) *process {
 		"AGENTIDP_LIMITS_AGENTS=0", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=0", "AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=0",
 		"AGENTIDP_LOG_LEVEL=warn",
 	}, append(s.env, env...)...)
-	if filepath.Base(path) == "agentidp-"+faultful {
-		p.env = append(p.env, "AGENTIDP_FAULT=@"+p.armFile)
-	}
-	t.Cleanup(func() {
-		if p.running() {
-			p.kill()
-		}
-		if t.Failed() {
-			t.Log("log of the IdP:\n" + p.logTail())
-		}
-	})
+	p.Tracked()
 	return p
 }
 
-// freeAddr is outside the range that outgoing connections take their ports
-// from, so that it is still free after a restart.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
-		if listener, err := net.Listen("tcp", addr); err == nil {
-			require.NoError(t, listener.Close())
-			return addr
-		}
-	}
-	require.Fail(t, "no free port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", commandtest.FreePort(t, 20_000))
 }
 
 func (p *process) url() string { return "http://" + p.addr }
@@ -104,45 +82,9 @@ func (p *process) url() string { return "http://" + p.addr }
 // everywhere makes the process listen on all addresses, as in a deployment.
 func (p *process) everywhere() {
 	_, port, err := net.SplitHostPort(p.addr)
-	require.NoError(p.t, err)
-	p.env = append(p.env, "AGENTIDP_ADDR=0.0.0.0:"+port)
+	require.NoError(p.T, err)
+	p.Env = append(p.Env, "AGENTIDP_ADDR=0.0.0.0:"+port)
 }
-
-// launch starts the process without waiting for it.
-func (p *process) launch() {
-	p.t.Helper()
-	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	require.NoError(p.t, err)
-	p.cmd = exec.Command(p.program, "serve")
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, log, log
-	require.NoError(p.t, p.cmd.Start())
-	require.NoError(p.t, log.Close())
-	p.ended = make(chan struct{})
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		p.err = cmd.Wait()
-		close(ended)
-	}(p.cmd, p.ended)
-}
-
-// start runs the process until it is healthy, and says how long that took.
-func (p *process) start() time.Duration {
-	p.t.Helper()
-	p.launch()
-	begun := time.Now()
-	for time.Since(begun) < patience {
-		if p.health() == http.StatusOK {
-			return time.Since(begun)
-		}
-		if !p.running() {
-			require.Fail(p.t, "the IdP ended at its start", "%v\n%s", p.err, p.logTail())
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	require.Fail(p.t, "the IdP does not become healthy", p.logTail())
-	return 0
-}
-
-var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // health is the status of /health; 0 without an answer.
 func (p *process) health() int {
@@ -152,107 +94,31 @@ func (p *process) health() int {
 
 // look is the answer of /health.
 func (p *process) look() (status int, body string) {
-	response, err := probe.Get(p.url() + "/health")
-	if err != nil {
-		return 0, ""
-	}
-	defer response.Body.Close()
-	content, _ := io.ReadAll(response.Body)
-	return response.StatusCode, string(content)
-}
-
-func (p *process) running() bool {
-	if p.cmd == nil {
-		return false
-	}
-	select {
-	case <-p.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-// wait waits for the end of the process and returns its exit status; -1 after a signal.
-func (p *process) wait() int {
-	p.t.Helper()
-	select {
-	case <-p.ended:
-	case <-time.After(20 * time.Second):
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines go to the log
-		<-p.ended
-		require.Fail(p.t, "the IdP does not end", p.logTail())
-	}
-	return p.exitStatus()
-}
-
-// exitStatus of the ended process; -1 after a signal.
-func (p *process) exitStatus() int {
-	p.t.Helper()
-	var exit *exec.ExitError
-	if errors.As(p.err, &exit) {
-		return exit.ExitCode()
-	}
-	require.NoError(p.t, p.err)
-	return 0
-}
-
-func (p *process) signal(s syscall.Signal) {
-	p.t.Helper()
-	require.NoError(p.t, p.cmd.Process.Signal(s))
-}
-
-// kill is kill -9.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.ended
-}
-
-// stop ends the process as an operator does.
-func (p *process) stop() {
-	p.t.Helper()
-	p.signal(syscall.SIGTERM)
-	require.Zero(p.t, p.wait(), p.logTail())
+	status, content := commandtest.Ask(p.ReadyAt)
+	return status, string(content)
 }
 
 // arm makes the next passage of the running process fail; "" disarms.
 func (p *process) arm(line string) {
-	p.t.Helper()
-	require.NoError(p.t, os.WriteFile(p.armFile+".new", []byte(line), 0o600))
-	require.NoError(p.t, os.Rename(p.armFile+".new", p.armFile))
+	p.T.Helper()
+	require.NoError(p.T, os.WriteFile(p.armFile+".new", []byte(line), 0o600))
+	require.NoError(p.T, os.Rename(p.armFile+".new", p.armFile))
 }
 
 // command runs another agentidp command with the process's settings.
 func (p *process) command(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.program, args...)
-	cmd.Env = p.env
+	cmd := exec.CommandContext(ctx, p.Path, args...)
+	cmd.Env = p.Env
 	output, err := cmd.CombinedOutput()
 	return string(output), err
 }
 
 // verify holds the audit log of the stopped process against what was signed.
 func (p *process) verify() {
-	p.t.Helper()
+	p.T.Helper()
 	output, err := p.command("audit", "verify", "--offline")
-	require.NoError(p.t, err, output)
-	require.Contains(p.t, output, "valid: ")
-}
-
-func (p *process) log() string {
-	content, err := os.ReadFile(p.logPath)
-	if err != nil {
-		return err.Error()
-	}
-	return string(content)
-}
-
-func (p *process) logTail() string {
-	content := []byte(p.log())
-	if limit := 4 << 10; len(content) > limit {
-		content = content[len(content)-limit:]
-		_, content, _ = bytes.Cut(content, []byte("\n"))
-	}
-	return string(content)
+	require.NoError(p.T, err, output)
+	require.Contains(p.T, output, "valid: ")
 }

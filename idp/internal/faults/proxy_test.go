@@ -118,7 +118,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.DialTimeout("tcp", p.target, 2*time.Second)
+		server, err := net.DialTimeout("tcp", p.target, patience)
 		if err != nil {
 			client.Close()
 			continue
@@ -229,8 +229,9 @@ func TestProxy(t *testing.T) {
 	}()
 	defer echo.Close()
 	p := newProxy(t, echo.Addr().String())
+	within := patience
 	say := func(conn net.Conn, line string) string {
-		_ = conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
+		_ = conn.SetDeadline(time.Now().Add(within))
 		_, _ = io.WriteString(conn, line+"\n")
 		answer, err := bufio.NewReader(conn).ReadString('\n')
 		if err != nil {
@@ -260,17 +261,23 @@ func TestProxy(t *testing.T) {
 		require.Equal(t, "other", say(conn, "other"))
 		require.Equal(t, "other", <-heard)
 		require.False(t, p.fired())
+		if c.verdict == vanish {
+			within = 300 * time.Millisecond
+		}
 		require.Equal(t, c.sees, say(conn, "COMMIT"))
-		require.True(t, p.fired())
+		within = patience
 		if c.arrives {
 			require.Equal(t, "COMMIT", <-heard)
 		}
+		require.True(t, p.fired())
 		p.restore()
 	}
 	require.Empty(t, heard)
 	p.blackhole()
 	conn = dial()
+	within = 300 * time.Millisecond
 	require.Equal(t, "silence", say(conn, "later"))
+	within = patience
 	p.restore()
 	require.Equal(t, "later", <-heard)
 	p.slow(50 * time.Millisecond)

@@ -25,7 +25,7 @@ func fleet(t *testing.T, s *site, size int) []*replica {
 		r.client = newClient(r.url, r.ledger)
 		t.Cleanup(r.client.close)
 		replicas[i] = r
-		r.launch()
+		r.Launch()
 	}
 	for _, r := range replicas {
 		await(t, "the replica is healthy", func() bool { return r.health() == 200 })
@@ -53,11 +53,11 @@ func TestF19Replicas(t *testing.T) {
 	var f figures
 	for range pick(2, 20) {
 		begun := time.Now()
-		replicas[2].kill()
+		replicas[2].Kill()
 		for _, r := range replicas[:2] {
 			r.flowing(t, 10)
 		}
-		replicas[2].start()
+		replicas[2].Start()
 		replicas[2].flowing(t, 5)
 		f.downtime = max(f.downtime, time.Since(begun))
 		f.runs++
@@ -68,14 +68,14 @@ func TestF19Replicas(t *testing.T) {
 		r.load.stop()
 		deeds = append(deeds, r.ledger.all()...)
 		for _, d := range r.ledger.all() {
-			if i < 2 && d.told != yes {
+			if i < 2 && d.told != yes && !d.excused() {
 				failed++
 				t.Logf("survivor: %+v", d)
 			}
 		}
 	}
 	for _, r := range replicas {
-		r.stop()
+		r.Stop()
 	}
 	replicas[0].verify()
 	view := look(t, s)

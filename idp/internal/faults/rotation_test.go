@@ -17,6 +17,9 @@ import (
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
+// maxAge is how long relying parties keep the key set.
+const maxAge = 3 * time.Second
+
 // verifierOf is a relying party that keeps the key set for its max-age and asks
 // no sooner, whatever kid it meets.
 type verifierOf struct {
@@ -31,7 +34,7 @@ type verifierOf struct {
 func (v *verifierOf) verify(raw, issuer string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.set == nil || time.Since(v.read) >= v.maxAge {
+	if asked := time.Now(); v.set == nil || asked.Sub(v.read) >= v.maxAge {
 		answer, err := http.Get(v.url)
 		if err != nil {
 			return err
@@ -45,7 +48,7 @@ func (v *verifierOf) verify(raw, issuer string) error {
 		if err != nil {
 			return err
 		}
-		v.set, v.read = set, time.Now()
+		v.set, v.read = set, asked // as old as its question, at most (RFC 9111 section 4.2.3)
 	}
 	verifier := token.Verifier{Issuer: issuer, Audience: issuer, Keys: v.set, Now: time.Now}
 	_, err := verifier.Verify(context.Background(), raw)
@@ -72,23 +75,25 @@ func kidOf(raw string) string {
 // share a database; at the end the key that signs is removed in an emergency.
 func TestF14Rotation(t *testing.T) {
 	s := onPostgres(t)
-	env := []string{"AGENTIDP_JWKS_MAX_AGE=1s", fmt.Sprintf("AGENTIDP_KEY_ROTATION=%ds", pick(2, 10))}
+	// A key is published for twice the max-age before it signs: what is beyond one
+	// is the time that replicas have to hear of it, and that a goroutine may wait.
+	env := []string{fmt.Sprintf("AGENTIDP_JWKS_MAX_AGE=%s", maxAge), fmt.Sprintf("AGENTIDP_KEY_ROTATION=%s", pick(2*maxAge, 10*time.Second))}
 	tr := newTrial(t, plain, s, env...)
-	tr.process.start()
+	tr.process.Start()
 	other := newProcess(t, plain, s, env...)
-	other.start()
+	other.Start()
 	second := newClient(other.url, tr.ledger)
 	t.Cleanup(second.close)
 	load := []*load{tr.load(), startLoad(second, loadWorkers)}
 	tr.flowing(20)
 
 	admin := holder{clientID: adminID, secret: adminSecret}
-	relying := &verifierOf{url: other.url() + "/.well-known/jwks.json", maxAge: time.Second}
+	relying := &verifierOf{url: other.url() + "/.well-known/jwks.json", maxAge: maxAge}
 	kids, tokens, failed := map[string]bool{}, []string{}, 0
-	for rotations := pick(3, 30); len(kids) <= rotations; {
+	for rotations := pick(2, 30); len(kids) <= rotations; {
 		for _, c := range []*client{tr.client, second} {
-			d, raw := c.issue(admin)
-			require.Equal(t, yes, d.told, d.reply)
+			var raw string
+			insist(t, func() (d deed) { d, raw = c.issue(admin); return d })
 			kids[kidOf(raw)] = true
 			tokens = append(tokens, raw)
 		}
@@ -103,14 +108,16 @@ func TestF14Rotation(t *testing.T) {
 	for _, l := range load {
 		l.stop()
 	}
-	active, ok := second.active(tokens[0])
-	require.True(t, ok && active, "a token outlives the key that signed it")
+	require.True(t, second.known(t, tokens[0]), "a token outlives the key that signed it")
 
 	last, fresh, begun := "", "", time.Now()
 	await(t, "the key of a token is removed before its turn is over", func() bool {
 		begun = time.Now()
 		_, last = tr.client.issue(admin)
 		_, a := tr.client.send(http.MethodPost, "/api/v1/keys/rotate", "application/json", tr.client.bearer(), []byte(`{"emergency":true}`))
+		if a.status == http.StatusServiceUnavailable {
+			return false
+		}
 		require.Equal(t, http.StatusAccepted, a.status, string(a.body))
 		tr.client.forget()
 		_, fresh = tr.client.issue(admin)
@@ -119,16 +126,16 @@ func TestF14Rotation(t *testing.T) {
 	})
 	accepted := 0
 	for _, c := range []*client{tr.client, second} {
-		if active, ok := c.active(last); active || !ok {
+		if c.known(t, last) {
 			accepted++
 		}
-		if active, ok := c.active(fresh); !active || !ok {
+		if !c.known(t, fresh) {
 			failed++
 		}
 	}
 	refusal := await(t, "the relying party has dropped the key", func() bool { return relying.verify(last, s.issuer) != nil }) + time.Since(begun)
 	tr.figures.runs = len(kids) - 1
-	other.stop()
+	other.Stop()
 	figures := tr.close()
 	figures.extra = fmt.Sprintf("failed=%d accepted_after_removal=%d tokens=%d refused_by_relying_party_ms=%d", failed, accepted, len(tokens), refusal.Milliseconds())
 	report(t, "F14", figures)

@@ -41,7 +41,7 @@ func trace(t *testing.T, p *process, inject ...string) *tracer {
 	for _, name := range []string{"", "agentidp.db", "agentidp.db-wal", "agentidp.db-shm", "agentidp.db.lock", "audit.checkpoint", "audit.checkpoint.tmp"} {
 		args = append(args, "-P", filepath.Join(p.dir, name))
 	}
-	tr.cmd = exec.Command("strace", append(args, "-p", itoa(p.cmd.Process.Pid))...)
+	tr.cmd = exec.Command("strace", append(args, "-p", itoa(p.PID()))...)
 	stderr, err := tr.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, tr.cmd.Start())

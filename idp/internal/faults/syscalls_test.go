@@ -44,13 +44,13 @@ type injector struct {
 func newInjector(t *testing.T, during ...kind) *injector {
 	t.Helper()
 	in := &injector{trial: newTrial(t, plain, onSQLite(t), threads), occurrences: map[kind]map[string]int{}, happened: map[injection]bool{}}
-	in.process.start()
+	in.process.Start()
 	victims := map[kind]*victim{}
 	for _, k := range during {
 		v := in.prepare(k)
 		victims[k] = &v
 	}
-	in.client.bearer()
+	in.client.loggedIn(in.T)
 	tracer := trace(t, in.process)
 	for _, k := range during {
 		from := len(tracer.lines())
@@ -59,8 +59,8 @@ func newInjector(t *testing.T, during ...kind) *injector {
 		require.NotEmpty(t, in.occurrences[k], k)
 	}
 	tracer.detach()
-	if !in.process.running() {
-		in.process.start()
+	if !in.process.Running() {
+		in.process.Start()
 	}
 	return in
 }
@@ -77,8 +77,8 @@ func (in *injector) prepare(k kind) victim {
 func (in *injector) perform(k kind, v *victim, key string) (done bool) {
 	in.Helper()
 	if k == stopping {
-		in.process.signal(syscall.SIGTERM)
-		in.process.wait()
+		in.process.Signal(syscall.SIGTERM)
+		in.process.Wait()
 		return true
 	}
 	d := ask(in.client, k, v, key)
@@ -125,29 +125,29 @@ func (in *injector) inject(i injection) (hit bool) {
 	in.Helper()
 	v := in.prepare(i.during)
 	key := fmt.Sprintf("key-%d", requests.Add(1))
-	in.client.bearer()
+	in.client.loggedIn(in.T)
 	tracer := trace(in.T, in.process, fmt.Sprintf("%s:%s:when=%d", i.call, i.fault, i.nth))
 	begun := time.Now()
 	done := in.perform(i.during, &v, key)
 	// What failed either ends the process or is over with the next attempt.
-	for !done && in.process.running() && time.Since(begun) < patience {
+	for !done && in.process.Running() && time.Since(begun) < patience {
 		time.Sleep(pause)
 		done = in.perform(i.during, &v, key)
 	}
-	require.True(in, done || !in.process.running(), "%s: neither served nor ended", i)
-	hit = !in.process.running() && in.process.exitStatus() == -1
-	if in.process.running() {
-		in.process.kill()
+	require.True(in, done || !in.process.Running(), "%s: neither served nor ended", i)
+	hit = !in.process.Running() && in.process.ExitStatus() == -1
+	if in.process.Running() {
+		in.process.Kill()
 	}
 	tracer.detach()
 	if _, failed := tracer.failed(); !hit && !failed {
-		in.process.start()
+		in.process.Start()
 		return false
 	}
 	in.figures.runs++
 	in.happened[i] = true
 	in.inspect(i)
-	in.figures.downtime = max(in.figures.downtime, in.process.start())
+	in.figures.downtime = max(in.figures.downtime, in.process.Start())
 	if !done {
 		in.askAgain(i.during, &v, key, i.String())
 	}
@@ -202,5 +202,5 @@ func TestF1KilledAtSystemCalls(t *testing.T) {
 	report(t, "F1s", sum)
 	require.Empty(t, inconsistent)
 	require.GreaterOrEqual(t, happened, pick(20, counted*8/10))
-	require.Less(t, sum.downtime, 5*time.Second)
+	within(t, 5*time.Second, sum.downtime)
 }

@@ -22,12 +22,12 @@ type postgresLog struct {
 	digests map[string]string // of the tables, whole
 }
 
-var auditTables = []string{"event_verbs", "event_kinds", "event_segments", "event_head", "events", "tree_head", "tree_hashes", "checkpoints", "pruned_segments"}
+var auditTables = []string{"event_verbs", "event_kinds", "event_segments", "event_head", "event_targets", "events", "tree_head", "tree_hashes", "checkpoints", "pruned_segments"}
 
 func postgresEvidence(t *testing.T, write func(db store.DB, old func())) evidence {
 	t.Helper()
 	address := pgtest.URL(t)
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: address, Migrate: true})
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: address, Migrate: true, Patience: 20})
 	require.NoError(t, err)
 	p := &postgresLog{db: db, raw: database(t, "pgx", address)}
 	t.Cleanup(func() {

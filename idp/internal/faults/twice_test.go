@@ -10,14 +10,14 @@ import (
 func TestF19TwoOnOneFile(t *testing.T) {
 	s := onSQLite(t)
 	tr := newTrial(t, plain, s)
-	tr.process.start()
+	tr.process.Start()
 	load := tr.load()
 	tr.flowing(10)
 	for range pick(3, 20) {
 		second := newProcess(t, plain, s)
-		second.launch()
-		require.Equal(t, 1, second.wait(), second.log())
-		require.Contains(t, second.log(), "database is in use")
+		second.Launch()
+		require.Equal(t, 1, second.Wait(), string(second.Log()))
+		require.Contains(t, string(second.Log()), "database is in use")
 		tr.flowing(5)
 		tr.figures.runs++
 	}

@@ -23,7 +23,7 @@ func TestF22Vault(t *testing.T) {
 	denied := func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, `{"errors":["permission denied"]}`, http.StatusForbidden)
 	}
-	tr.process.start()
+	tr.process.Start()
 	load := tr.load()
 	tr.flowing(20)
 	count := func(status int) int { return tr.ledger.count(func(d *deed) bool { return d.status == status }) }

@@ -3,7 +3,7 @@ package grants
 import (
 	"context"
 	"net/http"
-	"regexp"
+	"strings"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
@@ -89,14 +89,23 @@ func (h *Handler) refused(c *Caller, outcome idp.Outcome, reason string) idp.Eve
 	return event
 }
 
-var clientIDForm = regexp.MustCompile(`^aidp_c_[0-9A-Za-z]{22}$`)
-
 // ClaimedID is what logs keep of a client_id that nobody proved: all of one
 // that can be a client's, nothing of any other, which may be a secret in the
 // wrong field.
 func ClaimedID(id string) string {
-	if !clientIDForm.MatchString(id) {
+	random, ours := strings.CutPrefix(id, clientIDPrefix)
+	if !ours || len(random) != clientIDLength {
 		return ""
+	}
+	for i := range len(random) {
+		if c := random[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return ""
+		}
 	}
 	return id
 }
+
+const (
+	clientIDPrefix = "aidp_c_"
+	clientIDLength = 22 // of what follows, base62
+)

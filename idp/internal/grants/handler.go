@@ -43,7 +43,8 @@ type Minter interface {
 	ActiveKID() string
 	// Reload reads the keys again; another replica may have changed them.
 	Reload(ctx context.Context) error
-	Mint(ctx context.Context, c token.Claims) (string, error)
+	// Mint calls begun when the token's turn to be signed has come; false: it is not wanted any more.
+	Mint(ctx context.Context, c token.Claims, begun func() bool) (string, error)
 }
 
 // Indexes gives each token its place in a status list; see statuslist.
@@ -54,7 +55,8 @@ type Indexes interface {
 
 // Log records and admits; see auditlog.
 type Log interface {
-	Admit(ctx context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error)
+	// Admit may wait for other admissions until what is done meanwhile is due.
+	Admit(ctx context.Context, a store.Admission, e idp.Event, meanwhile auditlog.Meanwhile) (store.AdmissionResult, error)
 	Commit(ctx context.Context, change auditlog.Change) error
 	Append(ctx context.Context, events ...idp.Event) error
 	Refuse(ctx context.Context, e idp.Event) error
@@ -157,6 +159,9 @@ func (h *Handler) Issue(ctx context.Context, w Wire, c *Caller) (Issued, error) 
 	if err != nil {
 		return Issued{}, h.Refuse(ctx, c, err)
 	}
+	if len(h.minting) == cap(h.minting) { // before anything is read or proved for it
+		return Issued{}, errMintingFull()
+	}
 	for range attempts {
 		issued, verdict, err := h.attempt(ctx, &r, grant, c)
 		if err != nil || verdict == store.Admitted {
@@ -193,7 +198,7 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	case h.minting <- struct{}{}:
 		defer func() { <-h.minting }()
 	default:
-		return Issued{}, "", apierr.New(apierr.Overloaded, "too many tokens are being issued").WithReason("minting_full").WithRetryAfter(time.Second)
+		return Issued{}, "", errMintingFull()
 	}
 	index, place, err := h.options.Indexes.Next(ctx)
 	if err != nil {
@@ -217,6 +222,10 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 		return Issued{}, "", h.Refuse(ctx, c, clientauth.ErrReplayed())
 	}
 	return Issued{AccessToken: raw, ExpiresIn: claims.ExpiresAt - claims.IssuedAt, Scope: claims.Scope}, verdict, nil
+}
+
+func errMintingFull() error {
+	return apierr.New(apierr.Overloaded, "too many tokens are being issued").WithReason("minting_full").WithRetryAfter(time.Second)
 }
 
 func (h *Handler) checkSize(a Authorization) error {
@@ -247,27 +256,20 @@ func (h *Handler) claims(gate *store.Gate, a Authorization) token.Claims {
 }
 
 // mint signs while the log admits; the signature is worth nothing unless admitted.
-func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims issuance, c *Caller) (string, store.AdmissionResult, error) {
-	signing, stop := context.WithCancel(ctx)
-	defer stop()
-	type result struct {
-		raw string
-		err error
-	}
-	signed := make(chan result, 1)
-	go func() {
-		raw, err := h.options.Minter.Mint(signing, claims.Claims)
-		signed <- result{raw, err}
-	}()
-	verdict, err := h.options.Log.Admit(ctx, h.admission(r, gate, claims.KID), h.issued(c, claims))
-	if err != nil || verdict != store.Admitted {
+// The admission is due when the signature begins: both take about as long, and
+// all who wait for a core until then are admitted in one commit.
+func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims issuance, c *Caller) (raw string, verdict store.AdmissionResult, err error) {
+	var unsigned error
+	verdict, err = h.options.Log.Admit(ctx, h.admission(r, gate, claims.KID), h.issued(c, claims), func(due func() bool) {
+		raw, unsigned = h.options.Minter.Mint(ctx, claims.Claims, due)
+	})
+	switch {
+	case err != nil || verdict != store.Admitted:
 		return "", verdict, err
+	case unsigned != nil:
+		return "", "", h.unsigned(ctx, c, claims.JTI, unsigned)
 	}
-	done := <-signed
-	if done.err != nil {
-		return "", "", h.unsigned(ctx, c, claims.JTI, done.err)
-	}
-	return done.raw, verdict, nil
+	return raw, verdict, nil
 }
 
 func (h *Handler) admission(r *Request, gate *store.Gate, kid string) store.Admission {

@@ -36,7 +36,6 @@ type world struct {
 	mintErr   error
 	auditErr  error
 	reloadErr error
-	hold      chan struct{} // when set, minting waits for it or for ctx
 
 	attempts   []clientauth.Attempt
 	admissions []store.Admission
@@ -72,13 +71,9 @@ func (w *world) Reload(context.Context) error {
 	return w.reloadErr
 }
 
-func (w *world) Mint(ctx context.Context, c token.Claims) (string, error) {
-	if w.hold != nil {
-		select {
-		case <-w.hold:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
+func (w *world) Mint(_ context.Context, c token.Claims, begun func() bool) (string, error) {
+	if !begun() {
+		return "", errors.New("not wanted")
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +81,8 @@ func (w *world) Mint(ctx context.Context, c token.Claims) (string, error) {
 	return "signed." + c.JTI, w.mintErr
 }
 
-func (w *world) Admit(_ context.Context, a store.Admission, e idp.Event) (store.AdmissionResult, error) {
+// Admit decides before the signature begins.
+func (w *world) Admit(_ context.Context, a store.Admission, e idp.Event, meanwhile auditlog.Meanwhile) (store.AdmissionResult, error) {
 	w.admissions = append(w.admissions, a)
 	verdict := store.Admitted
 	if len(w.verdicts) > 0 {
@@ -95,6 +91,7 @@ func (w *world) Admit(_ context.Context, a store.Admission, e idp.Event) (store.
 	if verdict == store.Admitted && w.admitErr == nil {
 		w.admitted = append(w.admitted, e)
 	}
+	meanwhile(func() bool { return verdict == store.Admitted && w.admitErr == nil })
 	return verdict, w.admitErr
 }
 
@@ -363,7 +360,6 @@ func TestFailures(t *testing.T) {
 // A signature for a token that is not admitted is given up.
 func TestMintingStopsWithoutAdmission(t *testing.T) {
 	w, h := newWorld()
-	w.hold = make(chan struct{})
 	w.verdicts = []store.AdmissionResult{store.QuotaExceeded}
 	_, err := h.Issue(t.Context(), request(""), &Caller{})
 	refusal(t, err, apierr.QuotaExceeded, "quota_exceeded")
@@ -379,6 +375,7 @@ func TestMintingIsBounded(t *testing.T) {
 	_, err := h.Issue(t.Context(), request(""), &Caller{})
 	refusal(t, err, apierr.Overloaded, "minting_full")
 	require.Empty(t, w.admissions)
+	require.Empty(t, w.attempts, "nothing is read or proved for who is turned away")
 	<-h.minting
 	_, err = h.Issue(t.Context(), request(""), &Caller{})
 	require.NoError(t, err)

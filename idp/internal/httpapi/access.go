@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
+	"time"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/grants"
@@ -159,14 +161,29 @@ func (a *API) authenticateClient(ctx context.Context, c *call) error {
 	return nil
 }
 
-// permit asks policy. Obligations that the operation does not see to make a denial.
-func (a *API) permit(ctx context.Context, c *call) error {
-	decision, err := a.Policy.Decide(ctx, policy.Input{
+// Requests that are decided on take turns, on half of the cores: a crowd of them
+// is then in this line, and not before the tokens and proofs that need a core too.
+const waitingDecisions = 1024
+
+func decisionsAtOnce() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+func (a *API) decide(ctx context.Context, c *call) (policy.Decision, error) {
+	if err := a.deciding.Enter(ctx); err != nil {
+		return policy.Decision{}, apierr.New(apierr.Overloaded, "too many requests wait for a decision").
+			WithReason("decision_busy").WithRetryAfter(time.Second).WithCause(err)
+	}
+	defer a.deciding.Leave()
+	return a.Policy.Decide(ctx, policy.Input{
 		Agent:   policy.Agent{ID: c.agentID, OrganizationID: c.organizationID, ClientID: c.clientID},
 		Token:   c.token,
 		Request: policy.Request{Method: string(c.http.Method()), Host: string(c.http.Host()), Path: c.path, Peer: c.origin.IPAddress},
 		Route:   policy.Route{ID: c.route.OperationID, Capability: c.route.Capability},
 	}, c.route.obligations...)
+}
+
+// permit asks policy. Obligations that the operation does not see to make a denial.
+func (a *API) permit(ctx context.Context, c *call) error {
+	decision, err := a.decide(ctx, c)
 	c.decision = decision
 	if err != nil || decision.Allow {
 		return err

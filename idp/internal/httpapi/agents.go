@@ -13,6 +13,7 @@ func (a *API) listAgents(ctx context.Context, c *call) error {
 	ask := registry.AgentQuery{
 		OrganizationID: q.text("organizationId"), Status: q.text("status"), Owner: q.text("owner"), Type: q.text("agentType"),
 		Environment: q.text("deploymentEnv"), Capability: q.text("capability"), Page: q.page(),
+		Prefix: q.text("q"), Sort: q.text("sort"), Cursor: q.text("cursor"),
 	}
 	if err := q.done(); err != nil {
 		return err
@@ -21,11 +22,19 @@ func (a *API) listAgents(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	agents, total, err := a.Registry.ListAgents(ctx, actor, ask)
+	page, err := a.Registry.ListAgents(ctx, actor, ask)
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, viewList(agents, total, ask.Page, viewAgent))
+	return c.answer(http.StatusOK, agentListView{
+		listView: viewList(page.Agents, page.Total, ask.Page, viewAgent), NextCursor: page.NextCursor, Incomplete: page.Incomplete,
+	})
+}
+
+type agentListView struct {
+	listView[agentView]
+	NextCursor string `json:"nextCursor,omitempty"`
+	Incomplete bool   `json:"incomplete,omitempty"`
 }
 
 func (a *API) createAgent(ctx context.Context, c *call) error {
@@ -111,7 +120,7 @@ func (a *API) updateAgent(ctx context.Context, c *call) error {
 	patch := registry.AgentPatch{
 		Email: m.text("email"), Type: m.text("agentType"), Version: m.text("version"), Capabilities: m.texts("capabilities"),
 		Owner: m.text("owner"), Environment: m.text("deploymentEnv"), Status: m.text("status"), Metadata: m.value("metadata"),
-		JWKS: m.value("jwks"), JWKSURI: m.clearable("jwksUri"),
+		JWKS: m.value("jwks"), JWKSURI: m.clearable("jwksUri"), Reason: or(m.text("reason")),
 	}
 	if patch.IfMatch, err = c.ifMatch(); err != nil {
 		return err
@@ -130,15 +139,23 @@ func (a *API) updateAgent(ctx context.Context, c *call) error {
 }
 
 func (a *API) deleteAgent(ctx context.Context, c *call) error {
-	id, actor, err := c.agentTarget()
+	ids, err := c.uuids("agentId")
 	if err != nil {
 		return err
 	}
-	ifMatch, err := c.ifMatch()
+	q := c.query()
+	in := registry.Decommission{Reason: q.text("reason")}
+	if err := q.done(); err != nil {
+		return err
+	}
+	if in.IfMatch, err = c.ifMatch(); err != nil {
+		return err
+	}
+	actor, err := c.actor()
 	if err != nil {
 		return err
 	}
-	if err := a.Registry.DecommissionAgent(ctx, actor, id, ifMatch); err != nil {
+	if err := a.Registry.DecommissionAgent(ctx, actor, ids[0], in); err != nil {
 		return err
 	}
 	c.empty(http.StatusNoContent)

@@ -4,6 +4,7 @@
 package httpapi
 
 import (
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -28,6 +29,8 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/turnstile"
+	"github.com/sentryagent/agentidp/idp/internal/volatile"
+	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/obs"
 	"github.com/sentryagent/agentidp/shared/policy"
@@ -50,6 +53,7 @@ type Options struct {
 	// PolicyFolder says that the policy comes from a folder; default: it is built in.
 	PolicyFolder bool
 
+	Sightings      volatile.Cache     // of sidecars, which replicas share; default: of this process
 	Limiter        *ratelimit.Limiter // by client address or agent; nil: no limit
 	TrustedProxies []netip.Prefix     // whose X-Forwarded-For counts; default none
 	Checks         []Check            // what /health asks, in order
@@ -57,6 +61,8 @@ type Options struct {
 	JWKSMaxAge     time.Duration      // how long the key set may be kept; default 5 min
 	MaxTokenTTL    time.Duration      // longest life of a token that is accepted here; default 1 h
 	CORSOrigins    []string           // whose pages may call, see CheckOrigin; default none
+	Dashboard      fs.FS              // the web dashboard as it was built; nil: none
+	APIDocs        fs.FS              // the page about the API; nil: none
 	Sampler        *trace.Sampler     // of the traces whose spans Export gets; nil: none
 	Export         func(trace.Span)   // gets the span of each request of a sampled trace; must not block; default: nobody does
 	ServeMetrics   bool               // answer /metrics here; else 404
@@ -78,12 +84,15 @@ type API struct {
 	leases    leases
 	bundle    bundle
 	dryRuns   *turnstile.Turnstile // dry runs of the policy take turns
+	deciding  *turnstile.Turnstile // before its decisions
 	presence  presence
 	stopping  chan struct{} // closed by Stop
 	stop      sync.Once
 	health    health
 	draining  atomic.Bool // set by Drain
 	documents documents
+	dashboard site
+	apiDocs   site
 	observe   *observer
 	cors      cors
 	preflight fasthttp.RequestHandler
@@ -92,6 +101,7 @@ type API struct {
 
 const (
 	defaultMaxPolls = 4096
+	sightingBytes   = 4 << 20
 	leeway          = 30 * time.Second // between replicas' clocks
 )
 
@@ -107,8 +117,11 @@ func New(o Options) *API {
 		polls:     make(chan struct{}, o.MaxPolls),
 		ingests:   make(chan struct{}, maxIngests),
 		dryRuns:   turnstile.New(1, waitingEvaluations),
+		deciding:  turnstile.New(decisionsAtOnce(), waitingDecisions),
 		stopping:  make(chan struct{}),
 		documents: newDocuments(o.Issuer, o.Grants.Types(), o.Clients.Algorithms()),
+		dashboard: newSite(pathDashboard, dashboardPolicy, o.Dashboard, issuerPath(o.Issuer)),
+		apiDocs:   newSite(pathAPIDocs, apiDocsPolicy, o.APIDocs, issuerPath(o.Issuer)),
 		observe:   newObserver(o.Metrics),
 		cors:      newCORS(o.CORSOrigins),
 		unmatched: &Route{OperationID: "none", Path: prefix + "/", Capability: policy.Public, access: byAnyone, handle: (*API).noRoute},
@@ -128,6 +141,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.JWKSMaxAge <= 0 {
 		o.JWKSMaxAge = cacheSeconds * time.Second
+	}
+	if o.Sightings == nil {
+		o.Sightings = local.NewCache(sightingBytes, o.Now)
 	}
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()

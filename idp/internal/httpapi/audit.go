@@ -22,21 +22,30 @@ func (c *call) visibleLog() string {
 
 var actionForm = regexp.MustCompile(`^[a-z]+\.[a-z_]{1,48}$`)
 
-// parseAuditQuery reads the filters of the audit list.
-func parseAuditQuery(raw string) (auditlog.Query, error) {
-	q := parseQuery(raw)
-	ask := auditlog.Query{
-		AgentID: q.uuid("agentId"), Action: idp.Action(q.text("action")),
+// auditFilter reads what narrows the list and the export alike. Whose events
+// they are is not asked for: see visibleLog.
+func (q *query) auditFilter() auditlog.Filter {
+	f := auditlog.Filter{
+		AgentID: q.uuid("agentId"), TargetAgentID: q.uuid("targetAgentId"), Action: idp.Action(q.text("action")),
 		Outcome: idp.Outcome(q.oneOf("outcome", string(idp.Success), string(idp.Failure), string(idp.Denied))),
-		From:    q.instant("from"), To: q.instant("to"), Cursor: q.text("cursor"),
-		Limit: int(q.integer("limit", 1, maxLimit, defaultLimit)),
+		From:    q.instant("from"), To: q.instant("to"), Text: q.text("q"),
 	}
-	if ask.Action != "" && !actionForm.MatchString(string(ask.Action)) {
+	if f.Action != "" && !actionForm.MatchString(string(f.Action)) {
 		q.breaks("action", "must be an action such as token.issued")
 	}
-	if !ask.From.IsZero() && !ask.To.IsZero() && !ask.From.Before(ask.To) {
+	if broken := idp.CheckSearch(f.Text); f.Text != "" && broken != nil {
+		q.breaks(broken[0].Field, broken[0].Text)
+	}
+	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
 		q.breaks("to", "must be after from")
 	}
+	return f
+}
+
+// parseAuditQuery reads which page of the audit list is asked for.
+func parseAuditQuery(raw string) (auditlog.Query, error) {
+	q := parseQuery(raw)
+	ask := auditlog.Query{Filter: q.auditFilter(), Cursor: q.text("cursor"), Limit: int(q.integer("limit", 1, maxLimit, defaultLimit))}
 	return ask, q.done()
 }
 

@@ -40,7 +40,7 @@ func (w *world) verification() *bundle.VerificationConfig {
 	for _, k := range document.Keys {
 		public, err := keys.Key(k.KeyID)
 		require.NoError(w.t, err)
-		der, err := x509.MarshalPKIXPublicKey(public)
+		der, err := x509.MarshalPKIXPublicKey(public.Public())
 		require.NoError(w.t, err)
 		configs[k.KeyID] = &bundle.KeyConfig{Key: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), Algorithm: "RS256"}
 	}
@@ -182,6 +182,28 @@ func TestDryRunFailsAsThePolicyDoes(t *testing.T) {
 	require.Equal(t, http.StatusOK, tenant.status)
 	_, told := lookup(tenant.json(), "lastError")
 	require.False(t, told, "a broken folder is the operator's matter")
+}
+
+// A dry run about a message is about all that a sidecar tells of one; without
+// one the policy finds none.
+func TestDryRunOfAMessage(t *testing.T) {
+	w := newWorld(t, setting{})
+	require.NoError(t, w.policy.Reload(t.Context(), fstest.MapFS{"authz.rego": {Data: []byte(`package agentidp.authz
+
+decision := {"allow": true, "reason": "no_message"} if not input.rpc
+
+decision := {"allow": false, "reason": concat("_", [input.rpc.protocol, input.rpc.name])} if input.rpc.method == "call"
+
+decision := {"allow": true, "reason": "unnamed"} if input.rpc == {"protocol": "a2a", "method": "", "name": ""}
+`)}}))
+	admin := w.token("admin", w.set.issuer)
+	for message, reason := range map[string]string{
+		"": "no_message", `, "rpc": {"protocol": "mcp", "method": "call", "name": "search"}`: "mcp_search", `, "rpc": {"protocol": "a2a", "method": ""}`: "unnamed",
+	} {
+		got := w.call(admin, http.MethodPost, "/api/v1/policies/evaluate", `{"route": {"id": "/mcp", "capability": "public"}`+message+`}`)
+		require.Equal(t, http.StatusOK, got.status, message)
+		require.Equal(t, reason, got.text("reason"), message)
+	}
 }
 
 // pollBundle asks for the bundle after the one with the tag.

@@ -34,6 +34,7 @@ var description = sync.OnceValue(func() document {
 	if err != nil {
 		panic(err)
 	}
+	doc.Servers = openapi3.Servers{{URL: "/"}} // the document's is relative, which this router does not know
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		panic(err)

@@ -50,27 +50,26 @@ func (a *API) createCredential(ctx context.Context, c *call) error {
 	return c.answer(http.StatusCreated, viewIssued(issued))
 }
 
-// credentialTarget reads agent and credential of the path, and ?revokeTokens.
-func (c *call) credentialTarget() (ids []string, revokeTokens bool, actor registry.Actor, err error) {
-	ids, err = c.uuids("agentId", "credentialId")
-	if err != nil {
-		return nil, false, registry.Actor{}, err
+// credentialTarget reads agent and credential of the path, and the query.
+func (c *call) credentialTarget(q *query) (ids []string, actor registry.Actor, err error) {
+	if ids, err = c.uuids("agentId", "credentialId"); err != nil {
+		return nil, registry.Actor{}, err
 	}
-	q := c.query()
-	revokeTokens = q.flag("revokeTokens")
 	if err := q.done(); err != nil {
-		return nil, false, registry.Actor{}, err
+		return nil, registry.Actor{}, err
 	}
 	actor, err = c.actor()
-	return ids, revokeTokens, actor, err
+	return ids, actor, err
 }
 
 func (a *API) revokeCredential(ctx context.Context, c *call) error {
-	ids, revokeTokens, actor, err := c.credentialTarget()
+	q := c.query()
+	in := registry.CredentialRevocation{Tokens: q.flag("revokeTokens"), Reason: q.text("reason")}
+	ids, actor, err := c.credentialTarget(q)
 	if err != nil {
 		return err
 	}
-	if err := a.Registry.RevokeCredential(ctx, actor, ids[0], ids[1], revokeTokens); err != nil {
+	if err := a.Registry.RevokeCredential(ctx, actor, ids[0], ids[1], in); err != nil {
 		return err
 	}
 	c.empty(http.StatusNoContent)
@@ -78,7 +77,9 @@ func (a *API) revokeCredential(ctx context.Context, c *call) error {
 }
 
 func (a *API) rotateCredential(ctx context.Context, c *call) error {
-	ids, revokeTokens, actor, err := c.credentialTarget()
+	q := c.query()
+	revokeTokens := q.flag("revokeTokens")
+	ids, actor, err := c.credentialTarget(q)
 	if err != nil {
 		return err
 	}

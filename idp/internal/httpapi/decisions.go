@@ -11,7 +11,7 @@ import (
 
 // sidecar is what a sidecar says about itself in request headers.
 type sidecar struct {
-	id, version, policyRevision string
+	id, name, version, policyRevision string
 }
 
 const maxLabel = 128
@@ -19,11 +19,11 @@ const maxLabel = 128
 // sidecar reads the X-Sidecar fields. The id may be absent unless it is needed.
 func (c *call) sidecar(needed bool) (sidecar, error) {
 	var broken []apierr.Field
-	s := sidecar{id: c.header("X-Sidecar-Id"), version: c.header("X-Sidecar-Version"), policyRevision: c.header("X-Sidecar-Policy-Revision")}
+	s := sidecar{id: c.header("X-Sidecar-Id"), name: c.header("X-Sidecar-Name"), version: c.header("X-Sidecar-Version"), policyRevision: c.header("X-Sidecar-Policy-Revision")}
 	if (s.id != "" || needed) && !isUUID(s.id) {
 		broken = append(broken, apierr.Field{Field: "X-Sidecar-Id", Rule: ruleUUID})
 	}
-	for name, value := range map[string]string{"X-Sidecar-Version": s.version, "X-Sidecar-Policy-Revision": s.policyRevision} {
+	for name, value := range map[string]string{"X-Sidecar-Name": s.name, "X-Sidecar-Version": s.version, "X-Sidecar-Policy-Revision": s.policyRevision} {
 		if value != "" && !visible(value, maxLabel) {
 			broken = append(broken, apierr.Field{Field: name, Rule: "must be at most 128 visible ASCII characters"})
 		}
@@ -52,7 +52,7 @@ func (a *API) ingestDecisions(ctx context.Context, c *call) error {
 		return err
 	}
 	ingested, err := a.Log.Ingest(ctx, auditlog.Stream{
-		SidecarID: s.id, AgentID: c.agentID, OrganizationID: c.organizationID, Version: s.version, PolicyRevision: s.policyRevision,
+		SidecarID: s.id, AgentID: c.agentID, OrganizationID: c.organizationID, Name: s.name, Version: s.version, PolicyRevision: s.policyRevision,
 	}, c.body)
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func (w *world) raw(text string) *answer {
 	conn, err := net.Dial("tcp", w.address)
 	require.NoError(w.t, err)
 	defer conn.Close()
-	require.NoError(w.t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(w.t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, text)
 	require.NoError(w.t, err)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -124,6 +124,8 @@ func settings(t *testing.T, text string) setting {
 			s.issuer = value
 		case "@cors":
 			s.cors = append(s.cors, value)
+		case "@dashboard":
+			s.pages = pages
 		case "@metrics":
 			s.metrics = true
 		default:
@@ -198,7 +200,7 @@ func (w *world) direct(title string, words []string) {
 	case "checkpoint": // wait until one is signed
 		require.Eventually(w.t, func() bool {
 			return w.call(w.vars["admin.token"], http.MethodGet, "/api/v1/audit/checkpoint", "").status == http.StatusOK
-		}, 10*time.Second, 10*time.Millisecond, title)
+		}, time.Minute, 10*time.Millisecond, title)
 	case "listed": // wait until the status lists have read the feed
 		w.listed()
 	case "covered": // wait until a checkpoint covers all that was written

@@ -74,7 +74,7 @@ func FuzzAuditQuery(f *testing.F) {
 	f.Add("agentId=3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f11&action=token.issued&outcome=success&limit=100")
 	f.Add("from=2026-07-01T12:00:00Z&to=2026-07-01T14:00:00+02:00&cursor=czE")
 	f.Add("limit=0&limit=1&&=&%zz=1&x")
-	f.Add("from=9999-12-31T23:59:59-23:59")
+	f.Add("from=9999-12-31T23:59:59-23:59&q=a%20b")
 	f.Fuzz(func(t *testing.T, raw string) {
 		ask, err := parseAuditQuery(raw)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 type Check struct {
 	Name     string
 	Critical bool                            // without it the IdP cannot do its work
-	Backend  string                          // what serves it; optional
+	Backend  func() string                   // what serves it now; optional
 	Run      func(ctx context.Context) error // ends with ctx; the error is logged, never shown
 }
 
@@ -67,8 +67,9 @@ func (a *API) Health(ctx context.Context) Health {
 	}
 	a.health.Lock()
 	defer a.health.Unlock()
-	if now := a.Now(); a.health.at.IsZero() || now.Sub(a.health.at) >= checkEvery {
-		a.health.last, a.health.at = a.check(ctx), now
+	if a.health.at.IsZero() || a.Now().Sub(a.health.at) >= checkEvery {
+		a.health.last = a.check(ctx)
+		a.health.at = a.Now() // those who waited for this one, however long it took, ask no more
 	}
 	return a.health.last
 }
@@ -79,7 +80,10 @@ func (a *API) check(ctx context.Context) Health {
 	defer cancel()
 	answer := Health{Status: StateOK, Version: a.Version, Dependencies: map[string]Dependency{}}
 	for _, check := range a.Checks {
-		d := Dependency{Status: StateOK, Backend: check.Backend}
+		d := Dependency{Status: StateOK}
+		if check.Backend != nil {
+			d.Backend = check.Backend()
+		}
 		if err := check.Run(ctx); err != nil {
 			a.Logger.WarnContext(ctx, "health check failed", "dependency", check.Name, "critical", check.Critical, "error", err)
 			d.Status, d.Reason = StateDegraded, "check failed"

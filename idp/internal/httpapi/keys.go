@@ -12,7 +12,8 @@ import (
 func viewKey(k issuer.Info) keyView {
 	return keyView{
 		KID: k.KID, Algorithm: token.Algorithm, Bits: k.Bits, Status: string(k.Status),
-		CreatedAt: stamp(k.CreatedAt), ActivateAt: stamp(k.ActivateAt), ActivatedAt: stamp(k.ActivatedAt), RetiredAt: stamp(k.RetiredAt),
+		CreatedAt: stamp(k.CreatedAt), ActivateAt: stamp(k.ActivateAt), ActivatedAt: stamp(k.ActivatedAt),
+		RotateAt: stamp(k.RotateAt), RetiredAt: stamp(k.RetiredAt), LeavesAt: stamp(k.LeavesAt),
 	}
 }
 

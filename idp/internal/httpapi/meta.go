@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -39,7 +40,8 @@ func newDocument(media string, body []byte) document {
 }
 
 type documents struct {
-	server, openID, yaml, json document
+	server, openID document
+	yaml, json     func() document // of the description, made when they are first asked for
 }
 
 // metadata is RFC 8414 section 2. It comes from the configuration alone.
@@ -79,20 +81,25 @@ func newMetadata(issuer string, grantTypes, algorithms []string) metadata {
 	}
 }
 
-// newDocuments panics when the description in the binary is broken.
+// newDocuments makes what clients configure themselves with.
 func newDocuments(issuer string, grantTypes, algorithms []string) documents {
 	server := newMetadata(issuer, grantTypes, algorithms)
 	openID := server
 	// OpenID Connect Discovery section 3 demands these; no ID token is ever issued.
 	openID.SubjectTypes, openID.IDTokenSigningMethods = []string{"public"}, []string{"RS256"}
-	var description any
+	return documents{
+		server: newDocument("application/json", encode(server)), openID: newDocument("application/json", encode(openID)),
+		yaml: sync.OnceValue(func() document { return newDocument("application/yaml", docs.OpenAPI) }),
+		json: sync.OnceValue(func() document { return newDocument("application/json", encode(description())) }),
+	}
+}
+
+// description panics when the one in the binary is broken.
+func description() (description any) {
 	if err := yaml.Unmarshal(docs.OpenAPI, &description); err != nil {
 		panic(fmt.Errorf("openapi.yaml: %w", err))
 	}
-	return documents{
-		server: newDocument("application/json", encode(server)), openID: newDocument("application/json", encode(openID)),
-		yaml: newDocument("application/yaml", docs.OpenAPI), json: newDocument("application/json", encode(description)),
-	}
+	return description
 }
 
 func encode(value any) []byte {
@@ -120,11 +127,11 @@ func (a *API) getOpenidConfiguration(_ context.Context, c *call) error {
 }
 
 func (a *API) getOpenapiYaml(_ context.Context, c *call) error {
-	return c.serveDocument(a.documents.yaml)
+	return c.serveDocument(a.documents.yaml())
 }
 
 func (a *API) getOpenapiJSON(_ context.Context, c *call) error {
-	return c.serveDocument(a.documents.json)
+	return c.serveDocument(a.documents.json())
 }
 
 // getJwks serves the key set as it is now.

@@ -36,7 +36,7 @@ func (w *world) covered() int64 {
 		size, err = strconv.ParseInt(strings.Split(string(checkpoint.body), "\n")[1], 10, 64)
 		require.NoError(w.t, err)
 		return size > int64(sequence.(float64))
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	return size
 }
 
@@ -97,7 +97,7 @@ func (w *world) graft(size int64) {
 	}))
 	require.Eventually(w.t, func() bool {
 		return strings.Contains(string(w.call(w.vars["admin.token"], http.MethodGet, "/api/v1/audit/checkpoint", "").body), fmt.Sprintf("\n%d\n", size))
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // monitor is a client of the log that shares no code with it: golang.org/x/mod

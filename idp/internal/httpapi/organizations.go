@@ -65,6 +65,44 @@ func (a *API) getOrganization(ctx context.Context, c *call) error {
 	return c.answer(http.StatusOK, viewOrganization(organization))
 }
 
+type organizationUsageView struct {
+	OrganizationID      string `json:"organizationId"`
+	Month               string `json:"month"`
+	AgentsUsed          int    `json:"agentsUsed"`
+	AgentsLimit         int    `json:"agentsLimit"`
+	TokensUsed          int64  `json:"tokensUsed"`
+	TokensLimitPerAgent int    `json:"tokensLimitPerAgent"`
+	ResetsAt            string `json:"resetsAt"`
+
+	MostTokens []agentTokensView `json:"mostTokens"`
+}
+
+type agentTokensView struct {
+	AgentID    string `json:"agentId"`
+	Email      string `json:"email"`
+	Status     string `json:"status"`
+	TokensUsed int64  `json:"tokensUsed"`
+}
+
+func (a *API) getOrganizationUsage(ctx context.Context, c *call) error {
+	id, actor, err := c.organizationTarget()
+	if err != nil {
+		return err
+	}
+	u, err := a.Registry.GetOrganizationUsage(ctx, actor, id)
+	if err != nil {
+		return err
+	}
+	most := make([]agentTokensView, len(u.MostTokens))
+	for i, a := range u.MostTokens {
+		most[i] = agentTokensView{AgentID: a.AgentID, Email: a.Email, Status: string(a.Status), TokensUsed: a.Tokens}
+	}
+	return c.answer(http.StatusOK, organizationUsageView{
+		OrganizationID: u.OrganizationID, Month: u.Month, AgentsUsed: u.Agents, AgentsLimit: u.AgentsLimit,
+		TokensUsed: u.Tokens, TokensLimitPerAgent: u.TokensLimitPerAgent, ResetsAt: stamp(u.ResetsAt), MostTokens: most,
+	})
+}
+
 // organizationTarget reads the organization of the path, and refuses any query.
 func (c *call) organizationTarget() (id string, actor registry.Actor, err error) {
 	id, err = c.organization()

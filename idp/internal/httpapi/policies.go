@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,6 +120,9 @@ func (a *API) evaluating(ctx context.Context) (leave func(), err error) {
 	return a.dryRuns.Leave, nil
 }
 
+// protocols of messages that sidecars read.
+var protocols = []string{"mcp", "a2a"}
+
 // policyInput reads what a policy sees; the broken rules go to m.
 func policyInput(m *members) (in policy.Input) {
 	m.require("route")
@@ -135,6 +139,13 @@ func policyInput(m *members) (in policy.Input) {
 	m.object("route", func(m *members) {
 		in.Route = policy.Route{ID: or(m.text("id")), Capability: or(m.text("capability"))}
 		m.require("id", "capability")
+	})
+	m.object("rpc", func(m *members) {
+		in.RPC = &policy.RPC{Protocol: or(m.text("protocol")), Method: or(m.text("method")), Name: or(m.text("name"))}
+		m.require("protocol", "method")
+		if in.RPC.Protocol != "" && !slices.Contains(protocols, in.RPC.Protocol) {
+			m.breaks("protocol", "must be one of "+strings.Join(protocols, ", "))
+		}
 	})
 	return in
 }

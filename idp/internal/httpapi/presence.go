@@ -23,18 +23,22 @@ const (
 // the audit log, for presence changes nobody's rights, and nothing to a poll:
 // when it cannot be written, or at once, it is not.
 func (a *API) seen(ctx context.Context, c *call, s sidecar, cursor string) {
-	if s.id == "" || !a.presence.due(sidecarKey{c.agentID, s.id}, a.Now()) {
+	if s.id == "" {
+		return
+	}
+	latest := a.sight(ctx, c, s, cursor, idp.Time(a.Now()))
+	if !a.presence.due(sidecarKey{c.agentID, s.id}, a.Now()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, seenTimeout)
 	defer cancel()
-	if err := a.writeSeen(ctx, c, s, cursor); err != nil {
+	if err := a.writeSeen(ctx, c, s, latest); err != nil {
 		a.Logger.LogAttrs(ctx, slog.LevelWarn, "a sidecar's presence was not written",
 			slog.String("agent_id", c.agentID), slog.String("sidecar_id", s.id), slog.Any("error", err))
 	}
 }
 
-func (a *API) writeSeen(ctx context.Context, c *call, s sidecar, cursor string) error {
+func (a *API) writeSeen(ctx context.Context, c *call, s sidecar, latest sighting) error {
 	now := idp.Time(a.Now())
 	var known, changed, full bool
 	fresh := func(ctx context.Context, tx *store.Tx) (row store.Sidecar, err error) {
@@ -43,9 +47,10 @@ func (a *API) writeSeen(ctx context.Context, c *call, s sidecar, cursor string) 
 			return row, err
 		}
 		before := row
-		row.ID, row.AgentID, row.OrganizationID, row.Version, row.PolicyRevision = s.id, c.agentID, c.organizationID, s.version, s.policyRevision
-		if cursor != "" {
-			row.FeedCursor = cursor
+		row.ID, row.AgentID, row.OrganizationID = s.id, c.agentID, c.organizationID
+		row.Name, row.Version, row.PolicyRevision = s.name, s.version, s.policyRevision
+		if latest.Cursor != "" && latest.Cursor != row.FeedCursor {
+			row.FeedCursor, row.FeedCursorAt = latest.Cursor, latest.CursorAt
 		}
 		changed = row != before || now.Sub(row.SeenAt) >= seenEvery
 		row.SeenAt = now

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/idp"
 )
 
 func (w *world) present(name, id, version string) {
@@ -75,4 +77,50 @@ func TestPresenceIsBounded(t *testing.T) {
 	total, version := w.sidecars()
 	require.InDelta(t, 101, total, 0)
 	require.Equal(t, "2", version, "the rows there are go on")
+}
+
+// The list shows the cursor of the latest poll, which no row has yet, and who
+// acknowledged it when.
+func TestTheCursorOfALivePollShows(t *testing.T) {
+	w := newWorld(t, setting{})
+	w.vars["admin.token"] = w.token("admin")
+	poll := func(cursor string) {
+		t.Helper()
+		path := feedPath
+		if cursor != "" {
+			path += "?after=" + cursor
+		}
+		a := w.call(w.vars["admin.token"], http.MethodGet, path, "", "X-Sidecar-Id", sidecarID(1), "X-Sidecar-Name", "edge")
+		require.Equal(w.t, http.StatusOK, a.status, string(a.body))
+	}
+	listed := func() (entry map[string]any) {
+		t.Helper()
+		a := w.call(w.vars["admin.token"], http.MethodGet, "/api/v1/sidecars", "")
+		require.Equal(t, http.StatusOK, a.status)
+		first, _ := lookup(a.json(), "data.0")
+		return first.(map[string]any)
+	}
+	w.seed()
+	cursor := w.vars["cursor"]
+	began := w.clock.now()
+	poll("")
+	require.Equal(t, "edge", listed()["name"])
+	require.Contains(t, listed()["agentEmail"], "@")
+	require.NotContains(t, listed(), "feedCursor")
+	w.clock.advance(time.Second)
+	poll(cursor)
+	w.clock.advance(time.Second)
+	poll(cursor)
+	got := listed()
+	require.Equal(t, cursor, got["feedCursor"])
+	require.InDelta(t, 0, got["feedSequence"], 0)
+	require.Equal(t, began.Add(time.Second).Format(idp.TimeLayout), got["feedCursorAt"])
+	require.Equal(t, began.Add(2*time.Second).Format(idp.TimeLayout), got["seenAt"])
+	poll("another.3")
+	require.NotContains(t, listed(), "feedSequence", "of another feed")
+	w.clock.advance(time.Minute)
+	poll(cursor)
+	w.clock.advance(time.Hour) // forgotten, but in the row
+	w.vars["admin.token"] = w.token("admin")
+	require.Equal(t, began.Add(time.Minute+2*time.Second).Format(idp.TimeLayout), listed()["feedCursorAt"])
 }

@@ -109,6 +109,39 @@ func viewEntry(r idp.Revocation) entryView {
 	return view
 }
 
+type previewView struct {
+	Type           string `json:"type"`
+	ID             string `json:"id"`
+	OrganizationID string `json:"organizationId,omitempty"`
+	At             string `json:"at"`
+	LiveTokens     int64  `json:"liveTokens"`
+	Bound          string `json:"bound"`
+	Agents         int64  `json:"agents"`
+	Credentials    int64  `json:"credentials"`
+	Sidecars       int64  `json:"sidecars"`
+}
+
+func (a *API) previewRevocation(ctx context.Context, c *call) error {
+	q := c.query()
+	subject := revocation.NewRevocation{Type: q.text("type"), ID: q.text("id")}
+	q.require("type", "id")
+	if err := q.done(); err != nil {
+		return err
+	}
+	actor, err := c.actor()
+	if err != nil {
+		return err
+	}
+	p, err := a.Revocation.Preview(ctx, actor, subject)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, previewView{
+		Type: string(p.Type), ID: p.ID, OrganizationID: p.OrganizationID, At: stamp(p.LookedAt), LiveTokens: p.LiveTokens, Bound: string(p.Bound),
+		Agents: p.Agents, Credentials: p.Credentials, Sidecars: p.Sidecars,
+	})
+}
+
 func (a *API) createRevocation(ctx context.Context, c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err

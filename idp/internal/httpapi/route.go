@@ -90,6 +90,12 @@ func Routes() []Route {
 		{Method: "GET", Path: "/openapi.yaml", OperationID: "getOpenapiYaml", Capability: policy.Public, access: byAnyone, handle: (*API).getOpenapiYaml},
 		{Method: "GET", Path: "/openapi.json", OperationID: "getOpenapiJson", Capability: policy.Public, access: byAnyone, handle: (*API).getOpenapiJSON},
 
+		{Method: "GET", Path: pathRoot, OperationID: "getRoot", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getRoot},
+		{Method: "GET", Path: pathDashboard, OperationID: "getDashboard", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getDashboard},
+		{Method: "GET", Path: pathDashboardFile, OperationID: "getDashboardFile", Capability: policy.Public, access: byAnyone, quiet: true, rest: true, handle: (*API).getDashboard},
+		{Method: "GET", Path: pathAPIDocs, OperationID: "getApiDocs", Capability: policy.Public, access: byAnyone, quiet: true, handle: (*API).getAPIDocs},
+		{Method: "GET", Path: pathAPIDocsFile, OperationID: "getApiDocsFile", Capability: policy.Public, access: byAnyone, quiet: true, rest: true, handle: (*API).getAPIDocs},
+
 		{Method: "GET", Path: "/api/v1/agents", OperationID: "listAgents", Capability: "agents:read", handle: (*API).listAgents},
 		{Method: "POST", Path: "/api/v1/agents", OperationID: "createAgent", Capability: "agents:write", body: jsonBody, idempotent: true, handle: (*API).createAgent},
 		{Method: "GET", Path: "/api/v1/agents/{agentId}", OperationID: "getAgent", Capability: "agents:read", handle: (*API).getAgent},
@@ -106,6 +112,7 @@ func Routes() []Route {
 		{Method: "POST", Path: "/api/v1/organizations", OperationID: "createOrganization", Capability: "organizations:write", body: jsonBody, idempotent: true, budget: budgetSecret, handle: (*API).createOrganization},
 		{Method: "GET", Path: "/api/v1/organizations/{organizationId}", OperationID: "getOrganization", Capability: "organizations:read", handle: (*API).getOrganization},
 		{Method: "PATCH", Path: "/api/v1/organizations/{organizationId}", OperationID: "updateOrganization", Capability: "organizations:write", body: jsonBody, handle: (*API).updateOrganization},
+		{Method: "GET", Path: "/api/v1/organizations/{organizationId}/usage", OperationID: "getOrganizationUsage", Capability: "agents:read", handle: (*API).getOrganizationUsage},
 
 		{Method: "GET", Path: "/api/v1/audit", OperationID: "listAudit", Capability: "audit:read", handle: (*API).listAudit},
 		{Method: "GET", Path: "/api/v1/audit/checkpoint", OperationID: "getAuditCheckpoint", Capability: "audit:read", handle: (*API).getAuditCheckpoint},
@@ -118,6 +125,7 @@ func Routes() []Route {
 		{Method: "GET", Path: "/api/v1/audit/{eventId}", OperationID: "getAuditEvent", Capability: "audit:read", handle: (*API).getAuditEvent},
 
 		{Method: "GET", Path: "/api/v1/revocations", OperationID: "getRevocations", Capability: "revocations:read", unlimited: true, budget: budgetPoll, handle: (*API).getRevocations},
+		{Method: "GET", Path: "/api/v1/revocations/preview", OperationID: "previewRevocation", Capability: "revocations:write", handle: (*API).previewRevocation},
 		{Method: "POST", Path: "/api/v1/revocations", OperationID: "createRevocation", Capability: "revocations:write", body: jsonBody, idempotent: true, handle: (*API).createRevocation},
 		{Method: "GET", Path: "/api/v1/keys", OperationID: "listKeys", Capability: "keys:read", handle: (*API).listKeys},
 		{Method: "POST", Path: "/api/v1/keys/rotate", OperationID: "rotateKey", Capability: "keys:write", body: jsonBody, idempotent: true, budget: budgetSecret, handle: (*API).rotateKey},

@@ -23,5 +23,5 @@ func TestRoutesAreTheDocument(t *testing.T) {
 		}
 	}
 	require.Equal(t, documented, routed)
-	require.Len(t, routed, 46)
+	require.Len(t, routed, 53)
 }

@@ -157,13 +157,30 @@ func tooLarge(limit int) error {
 }
 
 // noRoute answers what no route matches: 405 where another method would, else 404.
-func (a *API) noRoute(_ context.Context, c *call) error {
+func (a *API) noRoute(ctx context.Context, c *call) error {
+	if page := slashed(c.path); page != nil && (c.http.IsGet() || c.http.IsHead()) {
+		return page(a, ctx, c)
+	}
 	allowed := a.methodsOf(pathOf(c.http))
 	if allowed == nil {
 		return noSuchPath()
 	}
 	c.set("Allow", strings.Join(allowed, ", "))
 	return apierr.New(apierr.MethodNotAllowed, "the path has no method %s", clip(string(c.http.Method()), 16)).WithReason("method_not_allowed")
+}
+
+// slashed finds the page of a path that ends with a slash, or of the issuer's,
+// which does not: the router cannot have a path with its slash and without.
+func slashed(path string) handler {
+	switch path {
+	case "": // the issuer, which is written so
+		return (*API).getRoot
+	case pathDashboard + "/":
+		return (*API).getDashboard
+	case pathAPIDocs + "/":
+		return (*API).getAPIDocs
+	}
+	return nil
 }
 
 // methodsOf lists the methods that a path has routes for; nil if none.

@@ -93,14 +93,15 @@ type bucketView struct {
 }
 
 type statsView struct {
-	From           string       `json:"from"`
-	To             string       `json:"to"`
-	Step           string       `json:"step"`
-	KeptFrom       string       `json:"keptFrom"`
-	OrganizationID string       `json:"organizationId,omitempty"`
-	Buckets        []bucketView `json:"buckets"`
-	Totals         []countView  `json:"totals"`
-	Now            presentView  `json:"now"`
+	From           string        `json:"from"`
+	To             string        `json:"to"`
+	Step           string        `json:"step"`
+	KeptFrom       string        `json:"keptFrom"`
+	OrganizationID string        `json:"organizationId,omitempty"`
+	Buckets        []bucketView  `json:"buckets"`
+	Totals         []countView   `json:"totals"`
+	TopDenied      topDeniedView `json:"topDenied"`
+	Now            presentView   `json:"now"`
 }
 
 type presentView struct {
@@ -109,6 +110,11 @@ type presentView struct {
 		Active         int64 `json:"active"`
 		Suspended      int64 `json:"suspended"`
 		Decommissioned int64 `json:"decommissioned"`
+		Environments   struct {
+			Development int64 `json:"development"`
+			Staging     int64 `json:"staging"`
+			Production  int64 `json:"production"`
+		} `json:"environments"`
 	} `json:"agents"`
 	Credentials struct {
 		Active   int64 `json:"active"`
@@ -132,6 +138,7 @@ func (a *API) getStats(ctx context.Context, c *call) error {
 		return err
 	}
 	var counts, month []store.Count
+	var denials []store.EventRow
 	var present store.Present
 	err = a.DB.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if w.organization != "" {
@@ -148,6 +155,9 @@ func (a *API) getStats(ctx context.Context, c *call) error {
 		if month, err = tx.Stats.Counts(ctx, store.CountQuery{OrganizationID: organization, Step: store.StepDay, From: first, To: ceiling(now.Add(1), store.StepDay)}); err != nil {
 			return err
 		}
+		if denials, err = latestDenials(ctx, tx, organization, w.from, w.to); err != nil {
+			return err
+		}
 		present, err = tx.Stats.Present(ctx, organization, now)
 		return err
 	})
@@ -157,6 +167,9 @@ func (a *API) getStats(ctx context.Context, c *call) error {
 	view := statsView{
 		From: stamp(w.from), To: stamp(w.to), Step: w.name, KeptFrom: stamp(ceiling(now.Add(-w.kept), w.step)), OrganizationID: organization,
 		Buckets: viewBuckets(w, counts), Totals: viewTotals(counts), Now: viewPresent(present),
+	}
+	if view.TopDenied, err = viewTopDenied(w, denials); err != nil {
+		return err
 	}
 	view.Now.At = stamp(now)
 	for _, n := range month {
@@ -227,6 +240,7 @@ func viewTotals(counts []store.Count) []countView {
 
 func viewPresent(p store.Present) (v presentView) {
 	v.Agents.Active, v.Agents.Suspended, v.Agents.Decommissioned = p.ActiveAgents, p.SuspendedAgents, p.DecommissionedAgents
+	v.Agents.Environments.Development, v.Agents.Environments.Staging, v.Agents.Environments.Production = p.DevelopmentAgents, p.StagingAgents, p.ProductionAgents
 	v.Credentials.Active, v.Credentials.Expiring = p.Credentials, p.ExpiringCredentials
 	v.Sidecars.Connected, v.Sidecars.LastHour = p.ConnectedSidecars, p.RecentSidecars
 	return v

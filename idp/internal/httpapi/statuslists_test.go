@@ -27,7 +27,7 @@ func (w *world) listed() {
 		}
 		a := w.call("", http.MethodGet, "/statuslists", "")
 		return a.status == http.StatusOK && w.inStep(a)
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // inStep reports that the aggregation names the lists that the store has.
@@ -102,7 +102,7 @@ func issuerPath(base string) string {
 
 func (w *world) becomesInvalid(raw, why string) {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool { return w.invalid(raw) }, 10*time.Second, 5*time.Millisecond, why)
+	require.Eventually(w.t, func() bool { return w.invalid(raw) }, time.Minute, 5*time.Millisecond, why)
 }
 
 // Whatever kills a token makes its bit 1, and nobody else's.

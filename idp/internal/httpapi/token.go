@@ -69,7 +69,7 @@ func (a *API) revokeToken(ctx context.Context, c *call) error {
 	if raw == "" {
 		return errNoToken()
 	}
-	if err := a.Revocation.Revoke(ctx, c.tokenCaller(), raw); err != nil {
+	if err := a.Revocation.Revoke(ctx, c.tokenCaller(), raw, c.form.Get("reason")); err != nil {
 		return err
 	}
 	c.empty(http.StatusOK)

@@ -97,7 +97,7 @@ func (s *spans) last(t *testing.T, name string) (found trace.Span) {
 			}
 		}
 		return found.Name != ""
-	}, 10*time.Second, time.Millisecond, name)
+	}, time.Minute, time.Millisecond, name)
 	return found
 }
 

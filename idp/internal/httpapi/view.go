@@ -101,16 +101,22 @@ type keyView struct {
 	CreatedAt   string `json:"createdAt"`
 	ActivateAt  string `json:"activateAt,omitempty"`
 	ActivatedAt string `json:"activatedAt,omitempty"`
+	RotateAt    string `json:"rotateAt,omitempty"`
 	RetiredAt   string `json:"retiredAt,omitempty"`
+	LeavesAt    string `json:"leavesAt,omitempty"`
 }
 
 type sidecarView struct {
 	SidecarID      string `json:"sidecarId"`
 	AgentID        string `json:"agentId"`
+	AgentEmail     string `json:"agentEmail,omitempty"`
 	OrganizationID string `json:"organizationId"`
+	Name           string `json:"name,omitempty"`
 	Version        string `json:"version,omitempty"`
 	PolicyRevision string `json:"policyRevision,omitempty"`
 	FeedCursor     string `json:"feedCursor,omitempty"`
+	FeedSequence   *int64 `json:"feedSequence,omitempty"`
+	FeedCursorAt   string `json:"feedCursorAt,omitempty"`
 	NextSequence   int64  `json:"nextSequence"`
 	LastDecisionAt string `json:"lastDecisionAt,omitempty"`
 	SeenAt         string `json:"seenAt"`
@@ -119,8 +125,8 @@ type sidecarView struct {
 
 func viewSidecar(s store.Sidecar, now time.Time) sidecarView {
 	return sidecarView{
-		SidecarID: s.ID, AgentID: s.AgentID, OrganizationID: s.OrganizationID, Version: s.Version, PolicyRevision: s.PolicyRevision,
-		FeedCursor: s.FeedCursor, NextSequence: s.NextSequence, LastDecisionAt: stamp(s.LastDecisionAt), SeenAt: stamp(s.SeenAt),
+		SidecarID: s.ID, AgentID: s.AgentID, OrganizationID: s.OrganizationID, Name: s.Name, Version: s.Version, PolicyRevision: s.PolicyRevision,
+		FeedCursor: s.FeedCursor, FeedCursorAt: stamp(s.FeedCursorAt), NextSequence: s.NextSequence, LastDecisionAt: stamp(s.LastDecisionAt), SeenAt: stamp(s.SeenAt),
 		Connected: now.Sub(s.SeenAt) < store.ConnectedWithin,
 	}
 }

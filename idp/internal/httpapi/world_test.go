@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -60,6 +61,8 @@ type setting struct {
 	audience grants.Audiences
 	metrics  bool
 	cors     []string
+	pages    fs.FS // of the dashboard; default: none
+	apiDocs  fs.FS // the page about the API; default: none
 	sampler  *trace.Sampler
 	export   func(trace.Span)
 	maxPolls int
@@ -76,7 +79,7 @@ var stores = map[string]func(t *testing.T) (store.DB, error){
 		url := pgtest.Migrated(t, func(ctx context.Context, url string) error {
 			return postgres.Migrate(ctx, url, func(string) {})
 		})
-		return postgres.Open(t.Context(), postgres.Options{URL: url, MaxConns: 4})
+		return postgres.Open(t.Context(), postgres.Options{URL: url, MaxConns: 4, Patience: 20})
 	},
 }
 
@@ -148,6 +151,10 @@ func (d *switchedDB) View(ctx context.Context, fn func(context.Context, *store.T
 		}
 		return fn(ctx, tx)
 	})
+}
+
+func (d *switchedDB) Read(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
+	return d.View(ctx, fn)
 }
 
 // cheapHasher keeps secrets as SHA-256, so that the suite does not wait for bcrypt.
@@ -253,7 +260,7 @@ func (w *world) compose(ctx context.Context, log *auditlog.Log) {
 	w.remember("admin", first.Administrator.ID, first.Credential.ID, first.Credential.ClientID, first.Credential.ClientSecret)
 	revoked, err := revocation.Open(ctx, revocation.Options{DB: w.db, Log: log, Keys: w.issuer.Keys(), Signer: w.issuer, Issuer: w.set.issuer, Now: w.clock.now})
 	require.NoError(w.t, err)
-	w.policy, err = policy.NewHolder(ctx, policies.Files, policy.Options{})
+	w.policy, err = policy.NewHolder(ctx, policies.Files, policy.Options{Timeout: time.Minute, TestTimeout: time.Minute})
 	require.NoError(w.t, err)
 	handler := grants.New(grants.Options{
 		Issuer: w.set.issuer, TTL: time.Hour, Limits: w.set.limits, Authenticator: clients, Minter: w.issuer, Log: log,
@@ -263,7 +270,7 @@ func (w *world) compose(ctx context.Context, log *auditlog.Log) {
 	w.api = httpapi.New(httpapi.Options{
 		Issuer: w.set.issuer, DB: w.db, Registry: service, Revocation: revoked, Log: log, Grants: handler, Clients: clients,
 		StatusLists: w.follow(), Keys: w.issuer, Policy: w.policy, Limiter: ratelimit.New(ratelimit.Options{Limit: w.set.limits.RequestsPerMinute, Now: w.clock.now}),
-		CORSOrigins: w.set.cors, Sampler: w.set.sampler, Export: w.set.export,
+		CORSOrigins: w.set.cors, Dashboard: w.set.pages, APIDocs: w.set.apiDocs, Sampler: w.set.sampler, Export: w.set.export,
 		TrustedProxies: w.set.trusted, Checks: w.checks(log), MaxPolls: w.set.maxPolls, ServeMetrics: w.set.metrics, Metrics: w.metrics,
 		Logger: slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "1.2.3", Now: w.clock.now,
 	})
@@ -294,14 +301,14 @@ func (w *world) liveLists() (count int) {
 
 func (w *world) checks(log *auditlog.Log) []httpapi.Check {
 	return append([]httpapi.Check{
-		{Name: "store", Critical: true, Backend: w.set.backend, Run: func(ctx context.Context) error {
+		{Name: "store", Critical: true, Backend: func() string { return w.set.backend }, Run: func(ctx context.Context) error {
 			if w.db.noWrites.Load() {
 				return errors.New("switched off")
 			}
 			return w.db.Ping(ctx)
 		}},
 		{Name: "audit", Critical: true, Run: log.Ready},
-		{Name: "signingKey", Critical: true, Backend: w.issuer.Backend(), Run: func(context.Context) error { return w.issuer.Ready() }},
+		{Name: "signingKey", Critical: true, Backend: w.issuer.Backend, Run: func(context.Context) error { return w.issuer.Ready() }},
 		{Name: "policy", Run: func(context.Context) error { return w.policy.Status().LastError }},
 	}, w.set.checks...)
 }

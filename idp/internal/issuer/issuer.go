@@ -4,7 +4,6 @@ package issuer
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"runtime"
@@ -145,7 +144,7 @@ func (i *Issuer) Keys() token.Keys { return currentKeys{i} }
 
 type currentKeys struct{ issuer *Issuer }
 
-func (c currentKeys) Key(kid string) (*rsa.PublicKey, error) {
+func (c currentKeys) Key(kid string) (*token.Key, error) {
 	return c.issuer.ring.Load().set.Key(kid)
 }
 
@@ -165,6 +164,9 @@ func (i *Issuer) Degraded() error {
 	}
 	return nil
 }
+
+// Fastest names the backend that an Issuer begins with.
+func Fastest() string { return fastest.name }
 
 // Backend names what computes the signatures.
 func (i *Issuer) Backend() string { return i.backend.Load().name }

@@ -106,7 +106,7 @@ func TestFirstKey(t *testing.T) {
 	require.JSONEq(t, `{"keys":[]}`, string(body))
 	require.NotEmpty(t, etag)
 	require.Error(t, issuer.Ready())
-	_, err = issuer.Mint(ctx, claims(issuer))
+	_, err = issuer.Mint(ctx, claims(issuer), nil)
 	require.True(t, apierr.Is(err, apierr.Unavailable))
 	_, err = issuer.Sign(ctx, "x+jwt", nil)
 	require.True(t, apierr.Is(err, apierr.Unavailable))
@@ -124,7 +124,7 @@ func TestFirstKey(t *testing.T) {
 	reopened, err := Open(ctx, db, newSealer(t, 1), clock.now)
 	require.NoError(t, err)
 	require.Equal(t, issuer.ActiveKID(), reopened.ActiveKID())
-	raw, err := reopened.Mint(ctx, claims(reopened))
+	raw, err := reopened.Mint(ctx, claims(reopened), nil)
 	require.NoError(t, err)
 	_, err = verifier(issuer).Verify(ctx, raw)
 	require.NoError(t, err)
@@ -184,7 +184,7 @@ func TestImport(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, log.commit))
 	first := issuer.ActiveKID()
-	old, err := issuer.Mint(ctx, claims(issuer))
+	old, err := issuer.Mint(ctx, claims(issuer), nil)
 	require.NoError(t, err)
 	replica, err := Open(ctx, db, newSealer(t, 1), clock.now)
 	require.NoError(t, err)
@@ -209,10 +209,10 @@ func TestImport(t *testing.T) {
 	// Who asked for a token under the key before gets none under the other.
 	wrong := claims(issuer)
 	wrong.KID = first
-	_, err = issuer.Mint(ctx, wrong)
+	_, err = issuer.Mint(ctx, wrong, nil)
 	require.Equal(t, "key_changed", apierr.From(err).Reason)
 
-	fresh, err := issuer.Mint(ctx, claims(issuer))
+	fresh, err := issuer.Mint(ctx, claims(issuer), nil)
 	require.NoError(t, err)
 	_, err = verifier(issuer).Verify(ctx, old)
 	require.NoError(t, err, "a retired key still verifies")
@@ -357,7 +357,7 @@ func TestInstrument(t *testing.T) {
 	set := metrics.NewSet()
 	issuer.Instrument(set)
 	require.NoError(t, issuer.EnsureKey(ctx, (&journal{db: db}).commit))
-	_, err = issuer.Mint(ctx, claims(issuer))
+	_, err = issuer.Mint(ctx, claims(issuer), nil)
 	require.NoError(t, err)
 	var text strings.Builder
 	set.WritePrometheus(&text)

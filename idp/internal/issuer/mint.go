@@ -13,11 +13,16 @@ import (
 	"github.com/sentryagent/agentidp/shared/token"
 )
 
+// ErrUnwanted says that a token was not signed because nobody wants it any more.
+var ErrUnwanted = errors.New("the token is not wanted any more")
+
 // Mint signs an access token that says exactly what c says. c.KID, when set,
 // is the key that must sign, as the audit event names it already. Claims that
 // our own verifier would refuse are an error; a token that would be longer than
 // token.MaxLength is INVALID_SCOPE; a full line of signatures is OVERLOADED.
-func (i *Issuer) Mint(ctx context.Context, c token.Claims) (string, error) {
+// begun, when not nil, is called when the token's turn to be signed has come, and
+// says whether it is wanted still; ErrUnwanted: it was not.
+func (i *Issuer) Mint(ctx context.Context, c token.Claims, begun func() bool) (string, error) {
 	k, err := i.active()
 	if err != nil {
 		return "", err
@@ -37,7 +42,7 @@ func (i *Issuer) Mint(ctx context.Context, c token.Claims) (string, error) {
 		return "", apierr.New(apierr.InvalidScope, "the token would be too long; ask for less scope or fewer resources").
 			WithReason("token_too_long")
 	}
-	return i.sign(ctx, k, k.header, payload)
+	return i.sign(ctx, k, k.header, payload, begun)
 }
 
 // Sign makes a compact JWS of the type typ over payload as it is, such as a
@@ -50,7 +55,7 @@ func (i *Issuer) Sign(ctx context.Context, typ string, payload []byte) (string, 
 	if err != nil {
 		return "", err
 	}
-	return i.sign(ctx, k, headerSegment(k.row.ID, typ), payload)
+	return i.sign(ctx, k, headerSegment(k.row.ID, typ), payload, nil)
 }
 
 // appendClaims writes the claims as encoding/json, not escaping HTML, would write a

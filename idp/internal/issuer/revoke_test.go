@@ -28,7 +28,7 @@ func TestRevokeKey(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, log.commit))
 	first := issuer.ActiveKID()
-	old, err := issuer.Mint(ctx, claims(issuer))
+	old, err := issuer.Mint(ctx, claims(issuer), nil)
 	require.NoError(t, err)
 
 	// The active key does not go without another in its place.
@@ -48,7 +48,7 @@ func TestRevokeKey(t *testing.T) {
 	require.ErrorIs(t, err, token.ErrUnknownKey)
 	_, err = verifier(issuer).Verify(ctx, old)
 	require.Error(t, err)
-	fresh, err := issuer.Mint(ctx, claims(issuer))
+	fresh, err := issuer.Mint(ctx, claims(issuer), nil)
 	require.NoError(t, err)
 	_, err = verifier(issuer).Verify(ctx, fresh)
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func TestListedKeyIsNotReady(t *testing.T) {
 	require.NoError(t, issuer.Reload(t.Context()))
 	require.Error(t, issuer.Ready())
 	require.Empty(t, issuer.List())
-	_, err := issuer.Mint(t.Context(), claims(issuer))
+	_, err := issuer.Mint(t.Context(), claims(issuer), nil)
 	require.Error(t, err)
 
 	// The next start makes another.

@@ -36,6 +36,9 @@ type Info struct {
 	ActivateAt  time.Time // when a next key is to sign
 	ActivatedAt time.Time // zero: never
 	RetiredAt   time.Time // zero: never
+	// Of List alone, and zero where nothing is known to come.
+	RotateAt time.Time // when the active key gives way
+	LeavesAt time.Time // when a retired key leaves the JWKS
 }
 
 // List describes the keys of the JWKS, in its order.
@@ -45,6 +48,7 @@ func (i *Issuer) List() []Info {
 	for n, k := range keys {
 		list[n] = k.info()
 	}
+	i.schedule.foretell(list, i.now())
 	return list
 }
 

@@ -53,6 +53,25 @@ func (s Schedule) due(keys []store.Key, now time.Time) turn {
 	return t
 }
 
+// foretell writes into the keys of the JWKS what is to become of them.
+func (s Schedule) foretell(list []Info, now time.Time) {
+	var rotateAt time.Time // by a next key, which comes behind the active one
+	for n := len(list) - 1; n >= 0; n-- {
+		switch k := &list[n]; k.Status {
+		case store.KeyRetired:
+			k.LeavesAt = k.RetiredAt.Add(RetiredGrace)
+		case store.KeyNext:
+			rotateAt = k.ActivateAt
+		case store.KeyActive:
+			if rotateAt.IsZero() && s.Period > 0 {
+				rotateAt = later(now.Add(s.Ahead), k.ActivatedAt.Add(s.Period))
+			}
+			k.RotateAt = rotateAt
+		case store.KeyRevoked: // not in it
+		}
+	}
+}
+
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

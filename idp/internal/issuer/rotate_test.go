@@ -52,12 +52,16 @@ func TestAKeysLife(t *testing.T) {
 	ctx := t.Context()
 	i, log, clock := rotating(t)
 	first := i.ActiveKID()
-	old, err := i.Mint(ctx, claims(i))
+	old, err := i.Mint(ctx, claims(i), nil)
 	require.NoError(t, err)
+
+	ends := i.List()[0].ActivatedAt.Add(monthly.Period)
+	require.Equal(t, ends, i.List()[0].RotateAt)
 
 	clock.forward(monthly.Period - monthly.Ahead - time.Second)
 	i.turn(t, log)
 	require.Len(t, log.events, 1, "nothing is due yet")
+	require.Equal(t, ends, i.List()[0].RotateAt)
 
 	clock.forward(time.Second)
 	i.turn(t, log)
@@ -66,6 +70,8 @@ func TestAKeysLife(t *testing.T) {
 	next := i.List()[1]
 	require.Equal(t, store.KeyNext, next.Status)
 	require.Equal(t, idp.Time(clock.now()).Add(monthly.Ahead), next.ActivateAt)
+	require.Equal(t, next.ActivateAt, i.List()[0].RotateAt)
+	require.Zero(t, next.RotateAt)
 	require.Equal(t, first, i.ActiveKID(), "published, not signing")
 	_, err = i.Keys().Key(next.KID)
 	require.NoError(t, err)
@@ -80,10 +86,15 @@ func TestAKeysLife(t *testing.T) {
 	_, err = i.Keys().Key(first)
 	require.NoError(t, err, "what it signed is still good")
 
+	leaves := i.List()[1].LeavesAt
+	require.Zero(t, i.List()[0].LeavesAt)
+	require.Equal(t, i.List()[0].ActivatedAt.Add(monthly.Period), i.List()[0].RotateAt)
+
 	clock.forward(RetiredGrace - time.Second)
 	i.turn(t, log)
 	require.Len(t, i.List(), 2)
 	clock.forward(time.Second)
+	require.Equal(t, leaves, idp.Time(clock.now()))
 	i.turn(t, log)
 	require.Equal(t, map[string]store.KeyStatus{next.KID: store.KeyActive}, i.statuses())
 	_, err = verifier(i).Verify(ctx, old)
@@ -95,6 +106,14 @@ func TestAKeysLife(t *testing.T) {
 		require.Len(t, rows, 1, "its private half is gone too")
 		return err
 	}))
+}
+
+func TestWhatIsOverdueOrUnscheduledIsNotForetoldInThePast(t *testing.T) {
+	i, _, clock := rotating(t)
+	clock.forward(2 * monthly.Period)
+	require.Equal(t, clock.now().Add(monthly.Ahead), i.List()[0].RotateAt, "another has to be published first")
+	i.Follow(Schedule{Ahead: time.Minute})
+	require.Zero(t, i.List()[0].RotateAt)
 }
 
 func TestReplicasTakeEachTurnOnce(t *testing.T) {
@@ -163,7 +182,7 @@ func TestAnEarlyRotationStillPublishesFirst(t *testing.T) {
 	// And the active key that is revoked gives way to it at once.
 	require.NoError(t, i.revoke(t, log, i.ActiveKID(), nil))
 	require.Equal(t, kid, i.ActiveKID())
-	fresh, err := i.Mint(ctx, claims(i))
+	fresh, err := i.Mint(ctx, claims(i), nil)
 	require.NoError(t, err)
 	_, err = verifier(i).Verify(ctx, fresh)
 	require.NoError(t, err)

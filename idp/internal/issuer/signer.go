@@ -132,11 +132,11 @@ func (k *key) signedLength(header string, payload int) int {
 }
 
 // sign makes a compact JWS.
-func (i *Issuer) sign(ctx context.Context, k *key, header string, payload []byte) (string, error) {
+func (i *Issuer) sign(ctx context.Context, k *key, header string, payload []byte, begun func() bool) (string, error) {
 	out := make([]byte, 0, k.signedLength(header, len(payload)))
 	out = append(out, header...)
 	out = base64.RawURLEncoding.AppendEncode(out, payload)
-	signature, err := i.signature(ctx, k, sha256.Sum256(out))
+	signature, err := i.signature(ctx, k, sha256.Sum256(out), begun)
 	if err != nil {
 		return "", err
 	}
@@ -146,12 +146,15 @@ func (i *Issuer) sign(ctx context.Context, k *key, header string, payload []byte
 
 // signature waits for a core, as signatures in flight are bounded to those, and
 // signs. Who finds the line full, or whose ctx ends in it, gets OVERLOADED.
-func (i *Issuer) signature(ctx context.Context, k *key, digest [sha256.Size]byte) ([]byte, error) {
+func (i *Issuer) signature(ctx context.Context, k *key, digest [sha256.Size]byte, begun func() bool) ([]byte, error) {
 	if err := i.turnstile.Enter(ctx); err != nil {
 		return nil, apierr.New(apierr.Overloaded, "too many tokens are being signed").
 			WithReason("signing_busy").WithRetryAfter(time.Second).WithCause(err)
 	}
 	defer i.turnstile.Leave()
+	if begun != nil && !begun() {
+		return nil, ErrUnwanted
+	}
 	started := time.Now()
 	signature, err := k.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 // At a host that many share each organization has one place in line.
 func TestLineAtASharedHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLines()
+		l := newLines(patience)
 		order := make(chan string, 10)
 		fetch := func(organization string) {
 			leave, err := l.enter(t.Context(), organization, "shared")

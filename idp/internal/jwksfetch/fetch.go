@@ -42,7 +42,7 @@ var (
 // environment: no proxy, no cookie, no connection that outlives its answer, no
 // compression that grows, no redirect, HTTP/1.1 alone.
 func newClient(o *Options) *http.Client {
-	dialer := &net.Dialer{Timeout: timeout, KeepAlive: -1, Resolver: o.Resolver, Control: guard{o.Allow}.control}
+	dialer := &net.Dialer{Timeout: o.timeout, KeepAlive: -1, Resolver: o.Resolver, Control: guard{o.Allow}.control}
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	return &http.Client{
@@ -73,7 +73,7 @@ func (f *Fetcher) get(ctx context.Context, at clientauth.KeyAddress) (_ document
 		return document{}, err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, f.options.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -39,6 +39,8 @@ type Options struct {
 	Resolver  *net.Resolver  // default: the system's
 	Now       idp.Clock      // default time.Now
 	Metrics   *metrics.Set   // default: a set nobody reads
+
+	timeout, patience time.Duration // default the constants; a machine that tests is slower
 }
 
 // Fetcher is a clientauth.KeySource. It is safe for concurrent use; Close it at the end.
@@ -67,7 +69,10 @@ func New(o Options) *Fetcher {
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
 	}
-	f := &Fetcher{options: o, client: newClient(&o), meters: newMeters(o.Metrics), lines: newLines(), cache: newCache()}
+	if o.timeout == 0 {
+		o.timeout, o.patience = timeout, patience
+	}
+	f := &Fetcher{options: o, client: newClient(&o), meters: newMeters(o.Metrics), lines: newLines(o.patience), cache: newCache()}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f
 }

@@ -197,7 +197,7 @@ func TestSlowAddressesHoldUpTheirOrganizationAlone(t *testing.T) {
 	for i := range 90 {
 		all.Go(func() { _, _ = w.keysFor("theirs", uri(2+i, "/slow"), 1) })
 	}
-	require.Eventually(t, func() bool { return hits.Load() == 4 && w.count("busy") == 90-4-64 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return hits.Load() == 4 && w.count("busy") == 90-4-64 }, time.Minute, time.Millisecond)
 	w.has(uri(200, "/fast"), 1)
 	require.Equal(t, int64(5), hits.Load(), "four at once of the others, and ours")
 	release()
@@ -217,7 +217,7 @@ func TestOneFetchForAllWhoWait(t *testing.T) {
 		_, err := w.f.Keys(impatient, at(s.uri()), func(*clientauth.KeySet) bool { return true })
 		gone <- err
 	}()
-	require.Eventually(t, func() bool { return s.hits.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.hits.Load() == 1 }, time.Minute, time.Millisecond)
 	leave()
 	err := <-gone
 	require.ErrorIs(t, err, jwksfetch.ErrUnavailable)
@@ -270,7 +270,7 @@ func TestLineOfAHostIsBounded(t *testing.T) {
 	for i := range 80 {
 		all.Go(func() { _, _ = w.keys(fmt.Sprintf("%s?agent=%d", s.uri(), i), 1) })
 	}
-	require.Eventually(t, func() bool { return w.count("busy") == 80-65 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return w.count("busy") == 80-65 }, time.Minute, time.Millisecond)
 	close(release)
 	w.f.Close()
 	all.Wait()
@@ -352,10 +352,10 @@ func TestSlowDripEnds(t *testing.T) {
 			}
 		}
 	})
-	w := newWorld(t, s, nil)
+	w := newWorld(t, s, func(o *jwksfetch.Options) { o.SetTimes(0, 0) })
 	started := time.Now()
 	w.unavailable(s.uri(), "timeout")
-	require.InDelta(t, 3, time.Since(started).Seconds(), 1)
+	require.GreaterOrEqual(t, time.Since(started), 3*time.Second)
 }
 
 func TestRedirectsAreNotFollowed(t *testing.T) {
@@ -393,7 +393,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 		_, err := w.keys(s.uri(), 1)
 		ended <- err
 	}()
-	require.Eventually(t, func() bool { return s.hits.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.hits.Load() == 1 }, time.Minute, time.Millisecond)
 	w.f.Close()
 	require.ErrorIs(t, <-ended, jwksfetch.ErrUnavailable)
 	_, err := w.keys(s.uri()+"2", 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sentryagent/agentidp/idp/internal/turnstile"
 )
@@ -22,7 +23,8 @@ const (
 
 // lines let fetches in, by what they have in common.
 type lines struct {
-	all *turnstile.Turnstile
+	patience time.Duration
+	all      *turnstile.Turnstile
 
 	mu    sync.Mutex
 	named map[name]*line // that somebody stands in; guarded by mu
@@ -36,14 +38,14 @@ type line struct {
 	users int // guarded by lines.mu
 }
 
-func newLines() *lines {
-	return &lines{all: turnstile.New(atOnce, waiting), named: map[name]*line{}}
+func newLines(patience time.Duration) *lines {
+	return &lines{patience: patience, all: turnstile.New(atOnce, waiting), named: map[name]*line{}}
 }
 
 // enter waits until an organization may fetch from a host. After nil the caller
 // must leave. The error is errBusy.
 func (l *lines) enter(ctx context.Context, organization, host string) (leave func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	var leaves []func()
 	leave = func() {

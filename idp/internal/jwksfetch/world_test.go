@@ -87,6 +87,7 @@ func newWorld(t *testing.T, s *site, change func(*jwksfetch.Options)) *world {
 		o.Roots = x509.NewCertPool()
 		o.Roots.AddCert(s.server.Certificate())
 	}
+	o.SetTimes(time.Minute, time.Minute)
 	if change != nil {
 		change(&o)
 	}

@@ -40,6 +40,14 @@ func (a *Actor) Event(action idp.Action, organizationID string, metadata map[str
 	}
 }
 
+// Because adds to an event's metadata the reason that the actor gave, if it gave one.
+func Because(reason string, metadata map[string]any) map[string]any {
+	if reason != "" {
+		metadata["reason"] = reason
+	}
+	return metadata
+}
+
 // Live decides, on what tx sees, whether the actor's token is still good, and
 // reads who holds it. A dead one is UNAUTHENTICATED with a reason for the audit log.
 //

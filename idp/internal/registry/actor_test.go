@@ -35,7 +35,7 @@ func TestDeadActorsChangeNothing(t *testing.T) {
 			require.NoError(w.t, err)
 		}},
 		"decommissioned": {"agent_decommissioned", func(w *world, by registry.Actor) {
-			require.NoError(w.t, w.DecommissionAgent(w.ctx, w.root, by.AgentID, ""))
+			require.NoError(w.t, w.DecommissionAgent(w.ctx, w.root, by.AgentID, registry.Decommission{}))
 		}},
 		"organization": {"token_revoked", func(w *world, by registry.Actor) {
 			w.tx(w.db.Update, func(tx *store.Tx) {
@@ -84,8 +84,8 @@ func (w *world) changes(by registry.Actor, victim idp.Agent, credentialID string
 	_, errs["update agent"] = w.UpdateAgent(w.ctx, by, victim.ID, registry.AgentPatch{Owner: ptr("late")})
 	_, errs["create credential"] = w.CreateCredential(w.ctx, by, victim.ID, registry.NewCredential{})
 	_, errs["rotate credential"] = w.RotateCredential(w.ctx, by, victim.ID, credentialID, registry.Rotation{})
-	errs["revoke credential"] = w.RevokeCredential(w.ctx, by, victim.ID, credentialID, true)
-	errs["decommission agent"] = w.DecommissionAgent(w.ctx, by, victim.ID, "")
+	errs["revoke credential"] = w.RevokeCredential(w.ctx, by, victim.ID, credentialID, registry.CredentialRevocation{Tokens: true})
+	errs["decommission agent"] = w.DecommissionAgent(w.ctx, by, victim.ID, registry.Decommission{})
 	_, errs["create organization"] = w.CreateOrganization(w.ctx, by, registry.NewOrganization{ID: "late", Name: "Late"})
 	_, errs["update organization"] = w.UpdateOrganization(w.ctx, by, "default", registry.OrganizationPatch{Name: ptr("Late")})
 	return errs

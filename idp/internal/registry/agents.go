@@ -139,7 +139,16 @@ type AgentQuery struct {
 	Type           string
 	Environment    string
 	Capability     string // held literally
+	Prefix         string // that an email, an id or an owner begins with, in any case
+	Sort           string // empty: as the cursor, without one -createdAt
+	Cursor         string // AgentPage.NextCursor of the page before; empty: the first page
 	Page           store.Page
+}
+
+// AgentPage is one page of a list of agents.
+type AgentPage struct {
+	store.AgentList
+	NextCursor string // empty on the last page
 }
 
 func (q *AgentQuery) filter() (store.AgentFilter, error) {
@@ -160,23 +169,34 @@ func (q *AgentQuery) filter() (store.AgentFilter, error) {
 	if _, err := capability.Parse(q.Capability); q.Capability != "" && err != nil {
 		rules = append(rules, idp.Rule{Field: "capability", Text: "must be a capability such as notes:read"})
 	}
+	if q.Prefix != "" {
+		filter.Prefix = lowerASCII(q.Prefix)
+		rules = append(rules, idp.CheckSearch(q.Prefix)...)
+	}
 	return filter, Invalid(rules)
 }
 
-// ListAgents returns one page and the number of all that match.
-func (s *Service) ListAgents(ctx context.Context, actor Actor, q AgentQuery) (agents []idp.Agent, total int, err error) {
+// ListAgents returns one page, and how many agents match.
+func (s *Service) ListAgents(ctx context.Context, actor Actor, q AgentQuery) (page AgentPage, err error) {
 	filter, err := q.filter()
 	if err != nil {
-		return nil, 0, err
+		return page, err
+	}
+	order, err := q.order()
+	if err != nil {
+		return page, err
 	}
 	if filter.OrganizationID, err = actor.organization(q.OrganizationID); err != nil {
-		return nil, 0, err
+		return page, err
 	}
 	err = s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
-		agents, total, err = tx.Agents.List(ctx, filter, q.Page)
+		page.AgentList, err = tx.Agents.List(ctx, filter, order, q.Page)
 		return err
 	})
-	return agents, total, err
+	if page.More {
+		page.NextCursor = agentCursor(order.Sort, page.Agents[len(page.Agents)-1])
+	}
+	return page, err
 }
 
 // Usage is what an agent has used of its plan in the current UTC calendar month.

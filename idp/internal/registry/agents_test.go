@@ -58,7 +58,7 @@ func TestCreateAgent(t *testing.T) {
 func TestEmailIsFreeAfterDecommission(t *testing.T) {
 	w := newWorld(t, idp.FreeLimits)
 	a := w.agent(w.root, "a")
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, ""))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{}))
 	b := w.agent(w.root, "a")
 	require.NotEqual(t, a.ID, b.ID)
 
@@ -76,22 +76,22 @@ func TestListAgents(t *testing.T) {
 	}
 	w.pass(time.Second)
 	gone := w.agent(w.root, "gone", "notes:write")
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, gone.ID, ""))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, gone.ID, registry.Decommission{}))
 
 	list := func(q registry.AgentQuery, emails ...string) {
 		t.Helper()
 		if q.Page == (store.Page{}) {
 			q.Page = firstPage
 		}
-		agents, total, err := w.ListAgents(w.ctx, w.root, q)
+		page, err := w.ListAgents(w.ctx, w.root, q)
 		require.NoError(t, err)
 		got := []string{}
-		for _, a := range agents {
+		for _, a := range page.Agents {
 			got = append(got, a.Email)
 		}
 		require.Equal(t, append([]string{}, emails...), got)
 		if q.Page == firstPage {
-			require.Equal(t, len(emails), total)
+			require.Equal(t, len(emails), page.Total)
 		}
 	}
 	list(registry.AgentQuery{}, "a2@example.com", "a1@example.com", "a0@example.com", "admin@localhost")
@@ -105,7 +105,7 @@ func TestListAgents(t *testing.T) {
 	list(registry.AgentQuery{OrganizationID: "default", Owner: "nobody"})
 
 	w.seen = len(w.events())
-	_, _, err := w.ListAgents(w.ctx, w.root, registry.AgentQuery{Status: "x", Type: "x", Environment: "x", Capability: "x", Page: store.Page{Limit: 101}})
+	_, err := w.ListAgents(w.ctx, w.root, registry.AgentQuery{Status: "x", Type: "x", Environment: "x", Capability: "x", Page: store.Page{Limit: 101}})
 	require.Equal(t, "page limit status agentType deploymentEnv capability", fields(w.refused(err, apierr.ValidationFailed, "validation_failed")))
 }
 
@@ -125,7 +125,7 @@ func TestFreePlanCap(t *testing.T) {
 	_, err = w.UpdateAgent(w.ctx, w.root, a.ID, registry.AgentPatch{Status: ptr("active")})
 	require.NoError(t, err, "reactivation takes no new place")
 
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, ""))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{}))
 	w.agent(w.root, "c")
 
 	_, err = w.UpdateOrganization(w.ctx, w.root, "default", registry.OrganizationPatch{Plan: ptr("custom")})
@@ -259,10 +259,10 @@ func TestIfMatch(t *testing.T) {
 	match("W/"+registry.ETag(a.Revision), false)
 	match("1", false)
 
-	err := w.DecommissionAgent(w.ctx, w.root, a.ID, `"0"`)
+	err := w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{IfMatch: `"0"`})
 	w.refused(err, apierr.PreconditionFailed, "precondition_failed")
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.ETag(a.Revision)))
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.ETag(a.Revision)), "the retry of a lost answer")
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{IfMatch: registry.ETag(a.Revision)}))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{IfMatch: registry.ETag(a.Revision)}), "the retry of a lost answer")
 }
 
 // cut asserts the newest of n entries in the feed.
@@ -315,7 +315,7 @@ func TestDecommission(t *testing.T) {
 	c1, c2 := w.credential(w.root, a.ID), w.credential(w.root, a.ID)
 	w.seen = len(w.events())
 
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, ""))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{}))
 	w.happened(idp.ActionAgentDecommissioned, idp.ActionCredentialRevoked, idp.ActionCredentialRevoked)
 	all := w.feed()
 	require.Len(t, all, 3)
@@ -328,7 +328,7 @@ func TestDecommission(t *testing.T) {
 		require.Equal(t, int64(1), c.Epoch)
 	}
 
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, ""))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{}))
 	w.happened()
 	for _, patch := range []registry.AgentPatch{{Status: ptr("active")}, {Version: ptr("9.9.9")}, {}} {
 		_, err := w.UpdateAgent(w.ctx, w.root, a.ID, patch)
@@ -338,7 +338,7 @@ func TestDecommission(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, idp.Decommissioned, gone.Status)
 	require.Len(t, w.feed(), 3)
-	w.refused(w.DecommissionAgent(w.ctx, w.root, "none", ""), apierr.NotFound, "agent_not_found")
+	w.refused(w.DecommissionAgent(w.ctx, w.root, "none", registry.Decommission{}), apierr.NotFound, "agent_not_found")
 }
 
 func TestUsage(t *testing.T) {

@@ -80,12 +80,12 @@ func TestCeilingOnStatusAndCredentials(t *testing.T) {
 	w.refused(err, apierr.CapabilityCeiling, "capability_ceiling")
 	_, err = w.UpdateAgent(w.ctx, manager, suspended.ID, registry.AgentPatch{Status: ptr("active")})
 	w.refused(err, apierr.CapabilityCeiling, "capability_ceiling")
-	w.refused(w.DecommissionAgent(w.ctx, manager, auditor.ID, ""), apierr.CapabilityCeiling, "capability_ceiling")
+	w.refused(w.DecommissionAgent(w.ctx, manager, auditor.ID, registry.Decommission{}), apierr.CapabilityCeiling, "capability_ceiling")
 	_, err = w.CreateCredential(w.ctx, manager, auditor.ID, registry.NewCredential{})
 	w.refused(err, apierr.CapabilityCeiling, "capability_ceiling")
 	_, err = w.RotateCredential(w.ctx, manager, auditor.ID, credential.ID, registry.Rotation{})
 	w.refused(err, apierr.CapabilityCeiling, "capability_ceiling")
-	w.refused(w.RevokeCredential(w.ctx, manager, auditor.ID, credential.ID, false), apierr.CapabilityCeiling, "capability_ceiling")
+	w.refused(w.RevokeCredential(w.ctx, manager, auditor.ID, credential.ID, registry.CredentialRevocation{Tokens: false}), apierr.CapabilityCeiling, "capability_ceiling")
 	require.Equal(t, hashes, w.hasher.calls.Load(), "a refusal costs no hash")
 
 	_, err = w.UpdateAgent(w.ctx, manager, auditor.ID, registry.AgentPatch{Owner: ptr("other")})
@@ -136,7 +136,7 @@ func TestLastAdministrator(t *testing.T) {
 			_, err := w.UpdateAgent(w.ctx, w.root, id, registry.AgentPatch{Capabilities: &[]string{"agents:*", "credentials:*"}})
 			return err
 		},
-		"decommission": func(id string) error { return w.DecommissionAgent(w.ctx, w.root, id, "") },
+		"decommission": func(id string) error { return w.DecommissionAgent(w.ctx, w.root, id, registry.Decommission{}) },
 	}
 	for name, way := range ways {
 		w.refused(way(w.root.AgentID), apierr.LastAdministrator, "last_administrator")
@@ -180,7 +180,7 @@ func TestOtherOrganizations(t *testing.T) {
 	hidden(err)
 	_, err = w.UpdateAgent(w.ctx, rival, a.ID, registry.AgentPatch{Owner: ptr("me")})
 	hidden(err)
-	hidden(w.DecommissionAgent(w.ctx, rival, a.ID, ""))
+	hidden(w.DecommissionAgent(w.ctx, rival, a.ID, registry.Decommission{}))
 	_, err = w.GetUsage(w.ctx, rival, a.ID)
 	hidden(err)
 	_, _, err = w.ListCredentials(w.ctx, rival, a.ID, firstPage)
@@ -191,8 +191,8 @@ func TestOtherOrganizations(t *testing.T) {
 	hidden(err)
 	_, err = w.RotateCredential(w.ctx, rival, a.ID, credential.ID, registry.Rotation{})
 	hidden(err)
-	hidden(w.RevokeCredential(w.ctx, rival, a.ID, credential.ID, true))
-	_, _, err = w.ListAgents(w.ctx, rival, registry.AgentQuery{OrganizationID: "acme", Page: firstPage})
+	hidden(w.RevokeCredential(w.ctx, rival, a.ID, credential.ID, registry.CredentialRevocation{Tokens: true}))
+	_, err = w.ListAgents(w.ctx, rival, registry.AgentQuery{OrganizationID: "acme", Page: firstPage})
 	hidden(err)
 	in := newAgent("spy")
 	in.OrganizationID = "acme"
@@ -213,9 +213,9 @@ func TestOperatorReachesAll(t *testing.T) {
 	w.seen = len(w.events())
 	list := func(by registry.Actor, organizationID string, want int) {
 		t.Helper()
-		_, total, err := w.ListAgents(w.ctx, by, registry.AgentQuery{OrganizationID: organizationID, Page: firstPage})
+		page, err := w.ListAgents(w.ctx, by, registry.AgentQuery{OrganizationID: organizationID, Page: firstPage})
 		require.NoError(t, err)
-		require.Equal(t, want, total)
+		require.Equal(t, want, page.Total)
 	}
 	list(w.root, "", 1)
 	list(w.root, "acme", 2)
@@ -261,7 +261,7 @@ func TestObligation(t *testing.T) {
 		refusal := w.refused(err, apierr.Forbidden, "self_field_not_allowed")
 		require.Equal(t, []string{member}, refusal.Details["members"])
 	}
-	w.refused(w.DecommissionAgent(w.ctx, self, a.ID, ""), apierr.Forbidden, "self_field_not_allowed")
+	w.refused(w.DecommissionAgent(w.ctx, self, a.ID, registry.Decommission{}), apierr.Forbidden, "self_field_not_allowed")
 }
 
 func TestStoreError(t *testing.T) {

@@ -208,10 +208,11 @@ func restoreAdministrator(ctx context.Context, tx *store.Tx, now time.Time) (idp
 func findAdministrator(ctx context.Context, tx *store.Tx) (kept, fallen *idp.Agent, err error) {
 	filter := store.AgentFilter{OrganizationID: idp.OperatorOrganization}
 	for page := (store.Page{Number: 1, Limit: 100}); ; page.Number++ {
-		agents, total, err := tx.Agents.List(ctx, filter, page)
+		found, err := tx.Agents.List(ctx, filter, store.AgentOrder{}, page)
 		if err != nil {
 			return nil, nil, err
 		}
+		agents := found.Agents
 		for i := range agents {
 			if agents[i].Administrator() && (kept == nil || agents[i].Email == BootstrapEmail) {
 				kept = &agents[i]
@@ -220,7 +221,7 @@ func findAdministrator(ctx context.Context, tx *store.Tx) (kept, fallen *idp.Age
 				fallen = &agents[i]
 			}
 		}
-		if len(agents) == 0 || page.Offset()+len(agents) >= total {
+		if !found.More {
 			return kept, fallen, nil
 		}
 	}

@@ -115,9 +115,9 @@ func TestResetAdministrator(t *testing.T) {
 	fall := func(change func(a *idp.Agent)) {
 		t.Helper()
 		w.tx(w.db.Update, func(tx *store.Tx) {
-			agents, _, err := tx.Agents.List(w.ctx, store.AgentFilter{OrganizationID: idp.OperatorOrganization}, firstPage)
+			found, err := tx.Agents.List(w.ctx, store.AgentFilter{OrganizationID: idp.OperatorOrganization}, store.AgentOrder{}, firstPage)
 			require.NoError(t, err)
-			for _, a := range agents {
+			for _, a := range found.Agents {
 				change(&a)
 				require.NoError(t, tx.Agents.Update(w.ctx, a))
 			}

@@ -187,10 +187,18 @@ func (s *Service) GetCredential(ctx context.Context, actor Actor, agentID, id st
 	return credential, err
 }
 
-// RevokeCredential ends a credential for good; with revokeTokens its live
-// tokens too, else they live to their exp. Doing it again is no error, and may
-// still take the tokens.
-func (s *Service) RevokeCredential(ctx context.Context, actor Actor, agentID, id string, revokeTokens bool) error {
+// CredentialRevocation says how to end a credential.
+type CredentialRevocation struct {
+	Tokens bool   // its live tokens die too, else they live to their exp
+	Reason string // for the audit log; may be empty
+}
+
+// RevokeCredential ends a credential for good. Doing it again is no error, and
+// may still take the tokens.
+func (s *Service) RevokeCredential(ctx context.Context, actor Actor, agentID, id string, in CredentialRevocation) error {
+	if err := Invalid(idp.CheckReason(in.Reason)); err != nil {
+		return err
+	}
 	now := s.now()
 	var ended idp.Credential
 	err := actor.Commit(ctx, s.log, func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
@@ -205,14 +213,14 @@ func (s *Service) RevokeCredential(ctx context.Context, actor Actor, agentID, id
 		if err != nil {
 			return nil, err
 		}
-		if credential.Status == idp.CredentialRevoked && (!revokeTokens || agent.Status == idp.Decommissioned) {
+		if credential.Status == idp.CredentialRevoked && (!in.Tokens || agent.Status == idp.Decommissioned) {
 			return nil, nil
 		}
-		if err := revokeCredential(ctx, tx, &credential, revokeTokens, reasonRevoked, now); err != nil {
+		if err := revokeCredential(ctx, tx, &credential, in.Tokens, reasonRevoked, now); err != nil {
 			return nil, err
 		}
 		ended = credential
-		return []idp.Event{revokedCredential(&actor, &credential, revokeTokens)}, nil
+		return []idp.Event{revokedCredential(&actor, &credential, in)}, nil
 	})
 	if err != nil {
 		return err
@@ -241,8 +249,8 @@ func createdCredential(actor *Actor, c *idp.Credential) idp.Event {
 	return actor.Event(idp.ActionCredentialCreated, c.OrganizationID, credentialMetadata(c, more))
 }
 
-func revokedCredential(actor *Actor, c *idp.Credential, revokeTokens bool) idp.Event {
-	return actor.Event(idp.ActionCredentialRevoked, c.OrganizationID, credentialMetadata(c, map[string]any{"revokeTokens": revokeTokens}))
+func revokedCredential(actor *Actor, c *idp.Credential, in CredentialRevocation) idp.Event {
+	return actor.Event(idp.ActionCredentialRevoked, c.OrganizationID, credentialMetadata(c, Because(in.Reason, map[string]any{"revokeTokens": in.Tokens})))
 }
 
 // credentialMetadata names the credential in more, never its secret.

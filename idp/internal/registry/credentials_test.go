@@ -48,13 +48,13 @@ func TestCreateCredential(t *testing.T) {
 	_, err = w.GetCredential(w.ctx, w.root, a.ID, "none")
 	w.refused(err, apierr.NotFound, "credential_not_found")
 
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, ""))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, a.ID, registry.Decommission{}))
 	w.seen = len(w.events())
 	_, err = w.CreateCredential(w.ctx, w.root, a.ID, registry.NewCredential{})
 	w.refused(err, apierr.InvalidState, "agent_decommissioned")
 	_, err = w.RotateCredential(w.ctx, w.root, a.ID, c.ID, registry.Rotation{})
 	w.refused(err, apierr.InvalidState, "agent_decommissioned")
-	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, true))
+	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, registry.CredentialRevocation{Tokens: true}))
 	w.happened()
 }
 
@@ -70,7 +70,7 @@ func TestCredentialLimit(t *testing.T) {
 	require.Equal(t, 2, w.refused(err, apierr.InvalidState, "credential_limit").Details["limit"])
 	require.Equal(t, hashes, w.hasher.calls.Load())
 
-	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, second.ID, false))
+	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, second.ID, registry.CredentialRevocation{Tokens: false}))
 	w.credential(w.root, a.ID)
 	w.pass(time.Hour)
 	w.credential(w.root, a.ID) // the first has expired
@@ -93,7 +93,7 @@ func TestRevokeCredential(t *testing.T) {
 		return got
 	}
 	w.pass(time.Second)
-	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, false))
+	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, registry.CredentialRevocation{Tokens: false}))
 	require.Equal(t, false, w.happened(idp.ActionCredentialRevoked)[0].Metadata["revokeTokens"])
 	require.Equal(t, idp.CredentialRevoked, stored().Status)
 	require.Equal(t, w.now(), stored().RevokedAt)
@@ -103,9 +103,9 @@ func TestRevokeCredential(t *testing.T) {
 	revokedAt := w.now()
 
 	w.pass(time.Second)
-	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, false))
+	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, registry.CredentialRevocation{Tokens: false}))
 	w.happened()
-	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, true), "the tokens may follow")
+	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, c.ID, registry.CredentialRevocation{Tokens: true}), "the tokens may follow")
 	require.Equal(t, true, w.happened(idp.ActionCredentialRevoked)[0].Metadata["revokeTokens"])
 	require.Equal(t, int64(1), stored().Epoch)
 	require.Equal(t, revokedAt, stored().RevokedAt)
@@ -113,8 +113,8 @@ func TestRevokeCredential(t *testing.T) {
 
 	_, err := w.RotateCredential(w.ctx, w.root, a.ID, c.ID, registry.Rotation{})
 	w.refused(err, apierr.InvalidState, "credential_not_live")
-	w.refused(w.RevokeCredential(w.ctx, w.root, a.ID, "none", false), apierr.NotFound, "credential_not_found")
-	w.refused(w.RevokeCredential(w.ctx, w.root, "none", c.ID, false), apierr.NotFound, "agent_not_found")
+	w.refused(w.RevokeCredential(w.ctx, w.root, a.ID, "none", registry.CredentialRevocation{Tokens: false}), apierr.NotFound, "credential_not_found")
+	w.refused(w.RevokeCredential(w.ctx, w.root, "none", c.ID, registry.CredentialRevocation{Tokens: false}), apierr.NotFound, "agent_not_found")
 }
 
 func TestRotateCredential(t *testing.T) {

@@ -44,7 +44,7 @@ func TestWarnExpiring(t *testing.T) {
 	soon, later := w.expiring(a.ID, 14*day-time.Minute), w.expiring(a.ID, 14*day)
 	w.credential(w.root, a.ID) // never ends
 	revoked := w.expiring(a.ID, day)
-	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, revoked.ID, false))
+	require.NoError(t, w.RevokeCredential(w.ctx, w.root, a.ID, revoked.ID, registry.CredentialRevocation{Tokens: false}))
 	w.seen = len(w.events())
 
 	s, set := w.replica()

@@ -148,14 +148,16 @@ type importing struct {
 	maxCost int
 }
 
-var importedClientID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
+var importedClientID = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
+
+const maxImportedClientID = 128 // bytes
 
 // check makes the line a row, which has no id when the line is bad or present.
 // Only the store's failure is an error.
 func (in *importing) check(ctx context.Context, tx *store.Tx, line *ImportLine) (importRow, error) {
 	broken := len(in.bad)
 	breaks := func(field, rule string) { in.bad = append(in.bad, BadLine{line.Number, field, rule}) }
-	if !importedClientID.MatchString(line.ClientID) {
+	if len(line.ClientID) > maxImportedClientID || !importedClientID.MatchString(line.ClientID) {
 		breaks("clientId", "must be 1 to 128 of A-Z, a-z, 0-9, dot, underscore, tilde and hyphen")
 	} else if first, twice := in.lines[line.ClientID]; twice {
 		breaks("clientId", fmt.Sprintf("is on line %d already", first))

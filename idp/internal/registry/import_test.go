@@ -93,7 +93,7 @@ func TestABadLineImportsNothing(t *testing.T) {
 	w := newWorld(t, idp.Limits{Credentials: 2})
 	a, gone := w.agent(w.root, "a"), w.agent(w.root, "gone")
 	taken := w.credential(w.root, a.ID)
-	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, gone.ID, ""))
+	require.NoError(t, w.DecommissionAgent(w.ctx, w.root, gone.ID, registry.Decommission{}))
 	hash := crypted(t, "s")
 	w.seen = len(w.events())
 	_, err := w.ImportCredentials(w.ctx, []registry.ImportLine{

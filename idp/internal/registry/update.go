@@ -24,7 +24,15 @@ type AgentPatch struct {
 	Metadata     json.RawMessage // nil: untouched; null: cleared; else replaces the whole
 	JWKS         json.RawMessage // likewise
 	JWKSURI      *string         // nil: untouched; empty: cleared
+	Reason       string          // why the status changes, for the audit log; may be empty
 	IfMatch      string          // the header as sent; empty without one
+}
+
+func (p *AgentPatch) checkReason() []idp.Rule {
+	if p.Reason != "" && p.Status == nil {
+		return []idp.Rule{{Field: "reason", Text: "goes with status"}}
+	}
+	return idp.CheckReason(p.Reason)
 }
 
 // members lists the JSON names of what the patch names.
@@ -92,7 +100,7 @@ func (s *Service) UpdateAgent(ctx context.Context, actor Actor, id string, patch
 	if err := actor.mayTouch(patch.members()...); err != nil {
 		return idp.Agent{}, err
 	}
-	if err := Invalid(patch.apply(&idp.Agent{}, s.allowHTTP)); err != nil {
+	if err := Invalid(patch.apply(&idp.Agent{}, s.allowHTTP), patch.checkReason()); err != nil {
 		return idp.Agent{}, err
 	}
 	now := s.now()
@@ -110,7 +118,7 @@ func (s *Service) UpdateAgent(ctx context.Context, actor Actor, id string, patch
 		if err := admitUpdate(ctx, tx, &actor, &before, &next, patch.IfMatch); err != nil {
 			return nil, err
 		}
-		events := changes(&actor, &before, &next)
+		events := changes(&actor, &before, &next, patch.Reason)
 		if events == nil {
 			return nil, nil
 		}
@@ -167,7 +175,7 @@ func saveAgent(ctx context.Context, tx *store.Tx, before, next *idp.Agent, now t
 }
 
 // changes describes the difference as events: one for the members, one for the status; nil without any.
-func changes(actor *Actor, before, next *idp.Agent) []idp.Event {
+func changes(actor *Actor, before, next *idp.Agent, reason string) []idp.Event {
 	metadata := map[string]any{"targetAgentId": next.ID}
 	var members []string
 	differs := func(different bool, member string) {
@@ -194,25 +202,34 @@ func changes(actor *Actor, before, next *idp.Agent) []idp.Event {
 		events = append(events, actor.Event(idp.ActionAgentUpdated, next.OrganizationID, metadata))
 	}
 	if before.Status != next.Status {
-		events = append(events, switched(actor, before, next))
+		events = append(events, switched(actor, before, next, reason))
 	}
 	return events
 }
 
-func switched(actor *Actor, before, next *idp.Agent) idp.Event {
+func switched(actor *Actor, before, next *idp.Agent, reason string) idp.Event {
 	action := map[idp.Status]idp.Action{
 		idp.Active: idp.ActionAgentReactivated, idp.Suspended: idp.ActionAgentSuspended,
 		idp.Decommissioned: idp.ActionAgentDecommissioned,
 	}[next.Status]
-	return actor.Event(action, next.OrganizationID, map[string]any{
+	return actor.Event(action, next.OrganizationID, Because(reason, map[string]any{
 		"targetAgentId": next.ID, "from": string(before.Status), "to": string(next.Status),
-	})
+	}))
+}
+
+// Decommission says how to end an agent.
+type Decommission struct {
+	Reason  string // for the audit log; may be empty
+	IfMatch string // the header as sent; empty without one
 }
 
 // DecommissionAgent ends an agent for good, with all its credentials and live
 // tokens. Doing it again is no error.
-func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id, ifMatch string) error {
+func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id string, in Decommission) error {
 	if err := actor.mayTouch("status"); err != nil {
+		return err
+	}
+	if err := Invalid(idp.CheckReason(in.Reason)); err != nil {
 		return err
 	}
 	now := s.now()
@@ -227,7 +244,7 @@ func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id, ifMatc
 		}
 		next := before
 		next.Status = idp.Decommissioned
-		if err := admitUpdate(ctx, tx, &actor, &before, &next, ifMatch); err != nil {
+		if err := admitUpdate(ctx, tx, &actor, &before, &next, in.IfMatch); err != nil {
 			return nil, err
 		}
 		if err := saveAgent(ctx, tx, &before, &next, now); err != nil {
@@ -237,7 +254,7 @@ func (s *Service) DecommissionAgent(ctx context.Context, actor Actor, id, ifMatc
 			return nil, err
 		}
 		revoked, err := revokeAll(ctx, tx, &actor, ended, now)
-		return append([]idp.Event{switched(&actor, &before, &next)}, revoked...), err
+		return append([]idp.Event{switched(&actor, &before, &next, in.Reason)}, revoked...), err
 	})
 	if err != nil {
 		return err
@@ -261,7 +278,7 @@ func revokeAll(ctx context.Context, tx *store.Tx, actor *Actor, live []idp.Crede
 		if err := revokeCredential(ctx, tx, &c, true, reasonDecommissioned, now); err != nil {
 			return nil, err
 		}
-		events = append(events, revokedCredential(actor, &c, true))
+		events = append(events, revokedCredential(actor, &c, CredentialRevocation{Tokens: true}))
 	}
 	return events, nil
 }

@@ -162,7 +162,7 @@ func TestJTIIsForTheOperator(t *testing.T) {
 	}
 	_, before := post(rival)
 	require.True(t, w.active(a, raw))
-	require.NoError(t, w.Revoke(w.ctx, a.own(), raw))
+	require.NoError(t, w.Revoke(w.ctx, a.own(), raw, ""))
 	got, after := post(rival)
 	require.Equal(t, idp.Revocation{}, got)
 	for _, err := range []error{before, after} {

@@ -202,7 +202,7 @@ func (w *world) verified(claims token.Claims) token.Claims {
 
 func (w *world) mint(claims token.Claims) string {
 	w.t.Helper()
-	raw, err := w.issuer.Mint(w.ctx, claims)
+	raw, err := w.issuer.Mint(w.ctx, claims, nil)
 	require.NoError(w.t, err)
 	return raw
 }

@@ -115,6 +115,9 @@ func (s *Service) Current(ctx context.Context) error {
 	})
 }
 
+// Epoch names the feed, as its cursors do.
+func (s *Service) Epoch() string { return s.epoch }
+
 func (s *Service) now() time.Time { return idp.Time(s.clock()) }
 
 func (s *Service) view(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {

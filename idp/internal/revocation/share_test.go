@@ -55,7 +55,7 @@ func TestOnePageForAFleet(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return db.views.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return db.views.Load() == 1 }, time.Minute, time.Millisecond)
 	db.hold.Store(nil)
 	close(gate)
 	// All have read and wait when nothing is read any more.
@@ -64,7 +64,7 @@ func TestOnePageForAFleet(t *testing.T) {
 		quiet := before == db.views.Load()
 		before = db.views.Load()
 		return quiet
-	}, 10*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 	_, _, err = w.Create(w.ctx, w.root, revocation.NewRevocation{Type: "jti", ID: "j1"})
 	require.NoError(t, err)
 	polls.Wait()

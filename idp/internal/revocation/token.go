@@ -93,7 +93,11 @@ func (s *Service) Introspect(ctx context.Context, caller Caller, raw string) (In
 // Revoke kills one token of the caller for good. A token that is dead already,
 // or no token at all, is no error (RFC 7009 section 2.2); a foreign one is
 // UNAUTHORIZED_CLIENT and lives on. A caller who was cut off meanwhile is UNAUTHENTICATED.
-func (s *Service) Revoke(ctx context.Context, caller Caller, raw string) error {
+// The reason, which may be empty, goes to the audit log only.
+func (s *Service) Revoke(ctx context.Context, caller Caller, raw, reason string) error {
+	if rules := idp.CheckReason(reason); rules != nil {
+		return apierr.New(apierr.InvalidRequest, "reason %s", rules[0].Text).WithReason("reason_malformed")
+	}
 	claims, err := s.verify(ctx, raw, s.notBefore(raw))
 	if refused(err) {
 		return nil
@@ -123,11 +127,9 @@ func (s *Service) Revoke(ctx context.Context, caller Caller, raw string) error {
 		_, err = tx.Revocations.Append(ctx, idp.Revocation{
 			Type: idp.RevokeJTI, ID: claims.JTI, Expires: time.Unix(claims.ExpiresAt, 0).UTC(), Reason: "token_revoked", At: now,
 		})
-		return []idp.Event{{
-			OrganizationID: claims.Organization, AgentID: caller.AgentID,
-			Action: idp.ActionTokenRevoked, Outcome: idp.Success, Origin: caller.Origin,
-			Metadata: map[string]any{"jti": claims.JTI, "targetAgentId": claims.Subject, "clientId": claims.ClientID},
-		}}, err
+		return []idp.Event{caller.Event(idp.ActionTokenRevoked, claims.Organization, registry.Because(reason, map[string]any{
+			"jti": claims.JTI, "targetAgentId": claims.Subject, "clientId": claims.ClientID,
+		}))}, err
 	})
 }
 

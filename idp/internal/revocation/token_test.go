@@ -125,7 +125,7 @@ func TestTokensDieWithTheAgent(t *testing.T) {
 		patch(v, registry.AgentPatch{Status: &active})
 	})
 	w.dies("decommission", "agent_decommissioned", func(v client, _ string) {
-		require.NoError(t, w.registry.DecommissionAgent(w.ctx, w.root, v.agent.ID, ""))
+		require.NoError(t, w.registry.DecommissionAgent(w.ctx, w.root, v.agent.ID, registry.Decommission{}))
 	})
 	w.dies("strip", "token_revoked", func(v client, _ string) {
 		patch(v, registry.AgentPatch{Capabilities: &[]string{"notes:read"}})
@@ -138,7 +138,7 @@ func TestTokensDieWithTheAgent(t *testing.T) {
 func TestTokensDieWithTheCredential(t *testing.T) {
 	w := newWorld(t)
 	revoke := func(v client, tokens bool) {
-		require.NoError(t, w.registry.RevokeCredential(w.ctx, w.root, v.agent.ID, v.credential.ID, tokens))
+		require.NoError(t, w.registry.RevokeCredential(w.ctx, w.root, v.agent.ID, v.credential.ID, registry.CredentialRevocation{Tokens: tokens}))
 	}
 	rotate := func(v client, tokens bool) {
 		_, err := w.registry.RotateCredential(w.ctx, w.root, v.agent.ID, v.credential.ID, registry.Rotation{RevokeTokens: tokens})
@@ -157,7 +157,7 @@ func TestTokensDieByHand(t *testing.T) {
 		require.NoError(t, err)
 		w.refresh(&w.root)
 	}
-	w.dies("token", "token_revoked", func(v client, raw string) { require.NoError(t, w.Revoke(w.ctx, v.own(), raw)) })
+	w.dies("token", "token_revoked", func(v client, raw string) { require.NoError(t, w.Revoke(w.ctx, v.own(), raw, "")) })
 	w.dies("agent", "token_revoked", func(v client, _ string) { create("agent", v.agent.ID) })
 	w.dies("credential", "token_revoked", func(v client, _ string) { create("credential", v.credential.ClientID) })
 	w.dies("organization", "token_revoked", func(client, string) { create("organization", "default") })
@@ -173,17 +173,17 @@ func TestRevoke(t *testing.T) {
 	w.mark()
 
 	for _, thief := range []revocation.Caller{b.own(), foreign.all()} {
-		err := w.Revoke(w.ctx, thief, raw)
+		err := w.Revoke(w.ctx, thief, raw, "")
 		require.True(t, apierr.Is(err, apierr.UnauthorizedClient))
 		require.Equal(t, "token_foreign", apierr.From(err).Reason)
 	}
 	for _, junk := range []string{"", "junk", raw + "x", raw[:len(raw)-1]} {
-		require.NoError(t, w.Revoke(w.ctx, a.own(), junk))
+		require.NoError(t, w.Revoke(w.ctx, a.own(), junk, ""))
 	}
 	w.happened()
 	require.True(t, w.active(a, raw))
 
-	require.NoError(t, w.Revoke(w.ctx, a.own(), raw))
+	require.NoError(t, w.Revoke(w.ctx, a.own(), raw, ""))
 	e := w.happened(idp.ActionTokenRevoked)[0]
 	require.Equal(t, "default", e.OrganizationID)
 	require.Equal(t, a.agent.ID, e.AgentID)
@@ -194,14 +194,14 @@ func TestRevoke(t *testing.T) {
 		Seq: 1, Type: idp.RevokeJTI, ID: claims.JTI, Expires: time.Unix(claims.ExpiresAt, 0).UTC(), Reason: "token_revoked", At: w.now(),
 	}}, w.entries())
 
-	require.NoError(t, w.Revoke(w.ctx, a.own(), raw), "again")
+	require.NoError(t, w.Revoke(w.ctx, a.own(), raw, ""), "again")
 	w.happened()
 
-	require.NoError(t, w.Revoke(w.ctx, b.all(), sibling), "with authority over the organization")
+	require.NoError(t, w.Revoke(w.ctx, b.all(), sibling, ""), "with authority over the organization")
 	require.Equal(t, b.agent.ID, w.happened(idp.ActionTokenRevoked)[0].AgentID)
 
 	w.pass(2 * time.Hour)
-	require.NoError(t, w.Revoke(w.ctx, a.own(), raw), "expired")
+	require.NoError(t, w.Revoke(w.ctx, a.own(), raw, ""), "expired")
 	w.happened()
 }
 
@@ -213,7 +213,7 @@ func TestRevokeAsksAgainForItsCaller(t *testing.T) {
 	_, _, err := w.Create(w.ctx, w.root, revocation.NewRevocation{Type: "agent", ID: b.agent.ID})
 	require.NoError(t, err)
 	w.mark()
-	err = w.Revoke(w.ctx, b.all(), raw)
+	err = w.Revoke(w.ctx, b.all(), raw, "")
 	require.True(t, apierr.Is(err, apierr.Unauthenticated), err)
 	require.Equal(t, "token_revoked", apierr.From(err).Reason)
 	w.happened()
@@ -224,7 +224,7 @@ func TestRevokeAsksAgainForItsCaller(t *testing.T) {
 	self.JTI, self.KID = claims.JTI, w.kid()
 	raw = w.mint(claims)
 	for range 2 {
-		require.NoError(t, w.Revoke(w.ctx, self, raw), "a token ends itself, and again")
+		require.NoError(t, w.Revoke(w.ctx, self, raw, ""), "a token ends itself, and again")
 	}
 }
 
@@ -236,7 +236,7 @@ func TestRevokeAtOnce(t *testing.T) {
 	failures := make([]error, 20)
 	var callers sync.WaitGroup
 	for i := range failures {
-		callers.Go(func() { failures[i] = w.Revoke(w.ctx, a.own(), raw) })
+		callers.Go(func() { failures[i] = w.Revoke(w.ctx, a.own(), raw, "") })
 	}
 	callers.Wait()
 	require.NoError(t, errors.Join(failures...))
@@ -250,7 +250,7 @@ func TestRevokeNeedsTheLog(t *testing.T) {
 	a := w.client(w.root, "a", "notes:read")
 	raw := w.token(a)
 	w.stopLog()
-	err := w.Revoke(w.ctx, a.own(), raw)
+	err := w.Revoke(w.ctx, a.own(), raw, "")
 	require.True(t, apierr.Is(err, apierr.AuditUnavailable))
 	require.True(t, w.active(a, raw))
 
@@ -258,7 +258,7 @@ func TestRevokeNeedsTheLog(t *testing.T) {
 	cancel()
 	_, err = w.Introspect(ended, a.own(), raw)
 	require.ErrorIs(t, err, context.Canceled)
-	require.Error(t, w.Revoke(ended, a.own(), raw))
+	require.Error(t, w.Revoke(ended, a.own(), raw, ""))
 }
 
 func TestStoreGone(t *testing.T) {
@@ -269,7 +269,7 @@ func TestStoreGone(t *testing.T) {
 	require.NoError(t, w.db.Close())
 	_, err := w.Introspect(w.ctx, a.own(), raw)
 	require.True(t, apierr.Is(err, apierr.StoreUnavailable), "%v", err)
-	err = w.Revoke(w.ctx, a.own(), raw)
+	err = w.Revoke(w.ctx, a.own(), raw, "")
 	require.True(t, apierr.Is(err, apierr.StoreUnavailable), "%v", err)
 	_, err = w.Poll(w.ctx, "", 0)
 	require.True(t, apierr.Is(err, apierr.StoreUnavailable), "%v", err)

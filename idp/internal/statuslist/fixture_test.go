@@ -39,7 +39,7 @@ var stores = map[string]func(t *testing.T) store.DB{
 	},
 	"postgres": func(t *testing.T) store.DB {
 		url := pgtest.Migrated(t, func(ctx context.Context, url string) error { return postgres.Migrate(ctx, url, func(string) {}) })
-		db, err := postgres.Open(t.Context(), postgres.Options{URL: url, MaxConns: 4})
+		db, err := postgres.Open(t.Context(), postgres.Options{URL: url, MaxConns: 4, Patience: 20})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		return db
@@ -69,6 +69,10 @@ func (d *switchedDB) View(ctx context.Context, fn func(context.Context, *store.T
 		return errOff
 	}
 	return d.DB.View(ctx, fn)
+}
+
+func (d *switchedDB) Read(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
+	return d.View(ctx, fn)
 }
 
 // world is a store in which tokens were issued and revoked, with its own clock.

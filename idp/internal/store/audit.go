@@ -24,6 +24,7 @@ type EventRow struct {
 type EventFilter struct {
 	OrganizationID string
 	AgentID        string
+	TargetAgentID  string // EventRow.Target: never the one that acted
 	Action         idp.Action
 	Outcome        idp.Outcome
 	From           time.Time // inclusive
@@ -84,6 +85,8 @@ type Revocations interface {
 	Since(ctx context.Context, after int64, limit int) ([]idp.Revocation, error)
 	// Bounds returns the highest Seq ever given and the highest Seq ever pruned; 0 and 0 at first.
 	Bounds(ctx context.Context) (last, pruned int64, err error)
+	// CountRevoked is how many of the jtis an entry names.
+	CountRevoked(ctx context.Context, jtis []string) (int, error)
 	// RevokedToken reports whether an entry names the jti or the kid.
 	RevokedToken(ctx context.Context, jti, kid string) (bool, error)
 	// Prune removes up to PruneBatch entries, and reports whether there may be more:
@@ -144,11 +147,13 @@ type Sidecar struct {
 	ID             string // UUID made once per data folder
 	AgentID        string // whose credential it uses; part of the key
 	OrganizationID string
+	Name           string // as it calls itself; empty: it does not
 	Version        string
 	PolicyRevision string
-	FeedCursor     string // the cursor it last acknowledged
-	NextSequence   int64  // of its decision stream, from 0
-	LastHash       string // hex SHA-256 of the last ingested record
+	FeedCursor     string    // the cursor it last acknowledged
+	FeedCursorAt   time.Time // when it first did
+	NextSequence   int64     // of its decision stream, from 0
+	LastHash       string    // hex SHA-256 of the last ingested record
 	LastDecisionAt time.Time
 	SeenAt         time.Time
 }

@@ -23,7 +23,7 @@ var Tables = []Table{
 		"id", "client_id", "agent_id", "organization_id", "method", "status", "secret_scheme", "secret_encoded", "secret_set_at",
 		"previous_scheme", "previous_encoded", "previous_until", "version", "epoch", "created_at", "expires_at", "revoked_at", "last_used_at", "warned_for",
 	}},
-	{"token_usage", []string{"agent_id", "month", "tokens"}},
+	{"token_usage", []string{"agent_id", "month", "tokens", "organization_id", "rank"}},
 	{"idempotency", []string{"agent_id", "path", "key", "body_hash", "status", "resource_id", "created_at"}},
 	{"assertions", []string{"client_id", "jti", "expires_at"}},
 	{"pruned_segments", []string{"segment", "pruning", "bitmap"}},
@@ -32,6 +32,7 @@ var Tables = []Table{
 	{"keys", []string{"id", "use", "status", "public", "sealed", "created_at", "activate_at", "activated_at", "retired_at"}},
 	{"sidecars", []string{
 		"agent_id", "id", "organization_id", "version", "policy_revision", "feed_cursor", "next_sequence", "last_hash", "last_decision_at", "seen_at",
+		"name", "feed_cursor_at",
 	}},
 	{"settings", []string{"name", "value"}},
 	{"status_lists", []string{"id", "used", "taken_at"}},

@@ -32,13 +32,54 @@ type AgentFilter struct {
 	Type           idp.AgentType
 	Environment    idp.Environment
 	Capability     capability.Capability // held literally
+
+	// Prefix is what an agent's email, id or owner begins with, in lower case; the
+	// owner's ASCII letters are compared in lower case. Of each of the three only
+	// the first MaxPrefixMatches are looked at, in its own order.
+	Prefix string
+}
+
+// MaxPrefixMatches is how many emails, ids and owners with a prefix are looked at.
+const MaxPrefixMatches = 2000
+
+// AgentSort is the order of a list of agents.
+type AgentSort string
+
+// The orders. Each has its opposite, which breaks ties the other way round.
+const (
+	NewestAgents      AgentSort = "-createdAt" // the default, ties by id upwards
+	OldestAgents      AgentSort = "createdAt"
+	AgentsByEmail     AgentSort = "email" // ties by id upwards
+	AgentsByEmailDown AgentSort = "-email"
+)
+
+// AgentPosition is where a list goes on: after the agent with these members.
+type AgentPosition struct {
+	ID        string
+	CreatedAt time.Time // when sorted by it
+	Email     string    // when sorted by it
+}
+
+// AgentOrder says in which order agents are listed, and from where on. The zero
+// value is a whole list, newest first. AnyOrganization lists in no other.
+type AgentOrder struct {
+	Sort  AgentSort      // empty: NewestAgents
+	After *AgentPosition // nil: from the first
+}
+
+// AgentList is a page of agents.
+type AgentList struct {
+	Agents     []idp.Agent
+	Total      int  // of the filter, wherever the page begins
+	More       bool // agents come after these
+	Incomplete bool // more agents have the prefix than are looked at
 }
 
 // Agents keeps registered identities.
 type Agents interface {
 	Get(ctx context.Context, organizationID, id string) (idp.Agent, error)
-	// List returns a page and the total of the filter.
-	List(ctx context.Context, filter AgentFilter, page Page) ([]idp.Agent, int, error)
+	// List returns a page of those that match and come after order.After.
+	List(ctx context.Context, filter AgentFilter, order AgentOrder, page Page) (AgentList, error)
 	// Insert answers idp.ErrConflict when a live agent of the organization has the email.
 	Insert(ctx context.Context, a idp.Agent) error
 	// Update writes every member but ID, OrganizationID, CreatedAt and LastAuthAt

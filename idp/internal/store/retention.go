@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/sentryagent/agentidp/idp"
 )
 
 // Class says how long an event is kept. It is fixed when the event is written.
@@ -16,6 +18,16 @@ const (
 	ClassCustom Class = "custom"
 	ClassRecord Class = "record" // of the actions audit.pruned, administrator.bootstrapped, organization.created and .updated
 )
+
+// IsRecord reports actions whose events are of ClassRecord.
+func IsRecord(action idp.Action) bool {
+	switch action {
+	case idp.ActionAuditPruned, idp.ActionAdministratorBootstrap, idp.ActionOrganizationCreated, idp.ActionOrganizationUpdated:
+		return true
+	default:
+		return false
+	}
+}
 
 // SegmentBits is log2 of the sequences in a segment of the log.
 const SegmentBits = 12

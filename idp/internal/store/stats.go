@@ -30,6 +30,14 @@ type Stats interface {
 	Counts(ctx context.Context, q CountQuery) ([]Count, error)
 	// Present counts what an organization has now.
 	Present(ctx context.Context, organizationID string, now time.Time) (Present, error)
+	// Sidecars is Present's ConnectedSidecars and RecentSidecars alone, at a cost
+	// that does not grow with agents and credentials.
+	Sidecars(ctx context.Context, organizationID string, now time.Time) (connected, recent int64, err error)
+	// MostTokens lists up to limit agents of an organization, decommissioned ones
+	// left out, that were admitted the most tokens in the UTC month of at, most
+	// first. It looks at UsageLooked of them: where more are within a
+	// thirty-second of one number, it may miss one by so much.
+	MostTokens(ctx context.Context, organizationID string, at time.Time, limit int) ([]AgentUsage, error)
 	// Prune removes up to PruneBatch counts of each step that are kept for long
 	// enough, oldest first, and reports whether there may be more.
 	Prune(ctx context.Context, now time.Time) (more bool, err error)
@@ -71,6 +79,9 @@ const (
 // Present is what an organization has at a moment.
 type Present struct {
 	ActiveAgents, SuspendedAgents, DecommissionedAgents int64
+
+	// Active and suspended agents by where they run.
+	DevelopmentAgents, StagingAgents, ProductionAgents int64
 
 	Credentials         int64 // active and not past their end (idp.Credential.End)
 	ExpiringCredentials int64 // of active agents, ending within ExpiringWithin

@@ -42,6 +42,12 @@ type DB interface {
 	Update(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
 	// View runs fn on one consistent snapshot that sees every commit that returned before it.
 	View(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
+	// Read is View without its promise: each statement in fn is a snapshot of its
+	// own, which sees every commit that returned before it. For a single read it is
+	// as good, and spares the statements around it. There is no savepoint in it.
+	// A gate read in it may be shared, and its LastAuthAt and LastUsedAt of before:
+	// callers change nothing that it refers to.
+	Read(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error
 	// Drop frees what a month of a class takes up, as far as its events are
 	// recorded by Retention, in transactions of its own that hold no writer up. It
 	// reports whether nothing is left; false: somebody was in the way, or there are

@@ -71,7 +71,7 @@ func TestNoPlaceIsLost(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- gate.Enter(ctx) }()
-		require.Eventually(t, func() bool { return gate.Waiting() == 1 }, 10*time.Second, time.Microsecond)
+		require.Eventually(t, func() bool { return gate.Waiting() == 1 }, time.Minute, time.Microsecond)
 		go cancel()
 		gate.Leave()
 		if <-done == nil {

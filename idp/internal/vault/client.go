@@ -77,7 +77,7 @@ func (c *Client) Ready(ctx context.Context) error {
 // answer into out; nil: nobody reads it. Errors: ErrUnavailable, ErrConflict,
 // errAbsent, context.Canceled when the caller left, else a fault.
 func (c *Client) do(ctx context.Context, r request, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.options.callTimeout)
 	defer cancel()
 	started := time.Now()
 	err := c.guarded(ctx, r, out)

@@ -33,8 +33,8 @@ func newDialer(o *Options) (*dialer, error) {
 		}
 	}
 	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: callTimeout}).DialContext,
-		TLSClientConfig: secure, TLSHandshakeTimeout: callTimeout, ForceAttemptHTTP2: true,
+		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: o.callTimeout}).DialContext,
+		TLSClientConfig: secure, TLSHandshakeTimeout: o.callTimeout, ForceAttemptHTTP2: true,
 		MaxIdleConns: inFlight, MaxIdleConnsPerHost: inFlight, MaxConnsPerHost: 2 * inFlight, IdleConnTimeout: time.Minute,
 	}
 	d := &dialer{addr: o.Addr, namespace: o.Namespace, http: &http.Client{

@@ -68,7 +68,7 @@ func (c *Client) prolong(ctx context.Context) error {
 	if g == nil || g.expires.IsZero() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.options.callTimeout)
 	defer cancel()
 	if g.renewable && !g.expired(c.options.Now()) {
 		got, err := renew(ctx, g)

@@ -37,6 +37,8 @@ type Options struct {
 	Logger  *slog.Logger // default: logs nothing
 	Metrics *metrics.Set // default: counted for nobody
 	Now     idp.Clock    // default time.Now
+
+	callTimeout time.Duration // default the constant; a machine that tests is slower
 }
 
 // AppRole logs in with a role id and a secret id, given or in a file.
@@ -65,6 +67,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.callTimeout == 0 {
+		o.callTimeout = callTimeout
 	}
 	addr, err := url.Parse(o.Addr)
 	if err != nil || addr.Host == "" || addr.User != nil || (addr.Scheme != "http" && addr.Scheme != "https") {

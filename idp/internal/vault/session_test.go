@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	soon = 10 * time.Second
+	soon = time.Minute
 	tick = 10 * time.Millisecond
 )
 
@@ -141,7 +141,7 @@ func TestRevokedTokenIsReplaced(t *testing.T) {
 func TestTokenIsRenewedBeforeItExpires(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
-		w.options.Token = w.server.NewToken(t, 2*time.Second, 0, true)
+		w.options.Token = w.server.NewToken(t, 6*time.Second, 0, true) // two more than a goroutine may wait
 		s := w.open().Secrets()
 		encoded := w.hash(s, newID(), first)
 		w.proxy.Requests()
@@ -175,10 +175,10 @@ func TestTokenAtItsLimit(t *testing.T) {
 func TestExpiredToken(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
+		encoded := w.hash(w.open().Secrets(), newID(), first)
 		file := w.file(w.server.NewToken(t, time.Second, 0, false))
 		w.options.Token, w.options.TokenFile = "", file
 		s := w.open().Secrets()
-		encoded := w.hash(s, newID(), first)
 		require.Eventually(t, func() bool {
 			right, err := s.Verify(t.Context(), encoded, first)
 			if err == nil {

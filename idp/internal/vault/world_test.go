@@ -71,6 +71,7 @@ func newWorld(t *testing.T, s *vaulttest.Server) *world {
 		Addr: w.proxy.Addr, Mount: w.mount, Token: s.Token,
 		Logger: slog.New(slog.NewTextHandler(w.said, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	w.options.SetCallTimeout(soon)
 	w.hide(s.Token)
 	t.Cleanup(func() {
 		for _, secret := range w.hidden {

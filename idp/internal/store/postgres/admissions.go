@@ -24,14 +24,15 @@ type question struct {
 // standing answers a question. Only this transaction can change it.
 type standing struct {
 	question
-	credential  idp.Credential // ID, AgentID, Status, Method, Version, SecretSetAt, ExpiresAt, LastUsedAt
-	agentStatus idp.Status
-	lastAuthAt  time.Time
-	rev         idp.Rev
-	maxAge      time.Duration
-	tokens      int64 // of the agent in the month
-	signs       bool  // the key may sign
-	replays     bool  // the client used the assertion before
+	credential   idp.Credential // ID, AgentID, Status, Method, Version, SecretSetAt, ExpiresAt, LastUsedAt
+	agentStatus  idp.Status
+	lastAuthAt   time.Time
+	rev          idp.Rev
+	organization string // the agent's
+	maxAge       time.Duration
+	tokens       int64 // of the agent in the month
+	signs        bool  // the key may sign
+	replays      bool  // the client used the assertion before
 }
 
 type usageKey struct {
@@ -44,6 +45,7 @@ type batch struct {
 	standings map[question]*standing
 	usage     map[usageKey]int64   // with what this batch admitted
 	admitted  map[usageKey]int64   // by this batch
+	homes     map[string]string    // organization by agent id
 	spent     map[question]int64   // by this batch: when an assertion expires, in Unix milliseconds
 	auth      map[string]time.Time // LastAuthAt by agent id
 	used      map[string]time.Time // LastUsedAt by credential id
@@ -77,7 +79,7 @@ func asks(a *store.Admission) question {
 const admissionStandings = `
 SELECT q.client_id, q.month, q.key_id, q.jti,
     c.id, c.agent_id, c.status, c.method, c.version, c.secret_set_at, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
-    o.epoch, a.epoch, c.epoch, o.max_credential_age, coalesce(u.tokens, 0),
+    o.epoch, a.epoch, c.epoch, o.id, o.max_credential_age, coalesce(u.tokens, 0),
     EXISTS (SELECT 1 FROM keys AS k WHERE k.id = q.key_id AND k.use = 'token' AND k.status = 'active')
         AND NOT EXISTS (SELECT 1 FROM revocations AS r WHERE r.type = 'kid' AND r.id = q.key_id),
     EXISTS (SELECT 1 FROM assertions AS x WHERE x.client_id = q.client_id AND x.jti = q.jti AND q.jti <> '')
@@ -90,8 +92,8 @@ LEFT JOIN token_usage AS u ON u.agent_id = c.agent_id AND u.month = q.month`
 func (t admissions) read(ctx context.Context, asked []store.Admission) (*batch, error) {
 	b := &batch{
 		standings: make(map[question]*standing), usage: make(map[usageKey]int64), admitted: make(map[usageKey]int64),
-		spent: make(map[question]int64),
-		auth:  make(map[string]time.Time), used: make(map[string]time.Time),
+		homes: make(map[string]string), spent: make(map[question]int64),
+		auth: make(map[string]time.Time), used: make(map[string]time.Time),
 		authMoved: make(map[string]bool), usedMoved: make(map[string]bool),
 	}
 	var clients, keys, jtis []string
@@ -109,6 +111,7 @@ func (t admissions) read(ctx context.Context, asked []store.Admission) (*batch, 
 	for _, s := range found {
 		b.standings[s.question] = s
 		b.usage[usageKey{s.credential.AgentID, s.month}] = s.tokens
+		b.homes[s.credential.AgentID] = s.organization
 		b.auth[s.credential.AgentID] = s.lastAuthAt
 		b.used[s.credential.ID] = s.credential.LastUsedAt
 	}
@@ -120,7 +123,7 @@ func scanStanding(r row) (*standing, error) {
 	c := &s.credential
 	err := r.Scan(&s.clientID, &s.month, &s.keyID, &s.jti,
 		&c.ID, &c.AgentID, &c.Status, &c.Method, &c.Version, moment{&c.SecretSetAt}, moment{&c.ExpiresAt}, moment{&c.LastUsedAt},
-		&s.agentStatus, moment{&s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential, seconds{&s.maxAge}, &s.tokens, &s.signs, &s.replays)
+		&s.agentStatus, moment{&s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential, &s.organization, seconds{&s.maxAge}, &s.tokens, &s.signs, &s.replays)
 	return s, err
 }
 
@@ -179,17 +182,19 @@ WITH moved_agents AS (
     INSERT INTO assertions (client_id, jti, expires_at)
     SELECT client_id, jti, expires_at FROM unnest($8::text[], $9::text[], $10::bigint[]) AS s (client_id, jti, expires_at)
 )
-INSERT INTO token_usage AS u (agent_id, month, tokens)
-SELECT agent_id, month, tokens FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (agent_id, month, tokens)
-ON CONFLICT (agent_id, month) DO UPDATE SET tokens = u.tokens + excluded.tokens`
+INSERT INTO token_usage AS u (agent_id, month, tokens, organization_id, rank)
+SELECT agent_id, month, tokens, organization_id, rank
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $11::text[], $12::bigint[]) AS n (agent_id, month, tokens, organization_id, rank)
+ON CONFLICT (agent_id, month) DO UPDATE SET tokens = u.tokens + excluded.tokens, organization_id = excluded.organization_id, rank = excluded.rank`
 
 func (t admissions) write(ctx context.Context, b *batch) error {
 	if len(b.admitted) == 0 {
 		return nil
 	}
-	agents, months, tokens := []string{}, []int64{}, []int64{}
+	agents, months, tokens, homes, ranks := []string{}, []int64{}, []int64{}, []string{}, []int64{}
 	for key, n := range b.admitted {
 		agents, months, tokens = append(agents, key.agentID), append(months, key.month), append(tokens, n)
+		homes, ranks = append(homes, b.homes[key.agentID]), append(ranks, store.UsageRank(b.usage[key]))
 	}
 	authIDs, authTimes := moves(b.authMoved, b.auth)
 	usedIDs, usedTimes := moves(b.usedMoved, b.used)
@@ -197,7 +202,7 @@ func (t admissions) write(ctx context.Context, b *batch) error {
 	for use, end := range b.spent {
 		clients, jtis, ends = append(clients, use.clientID), append(jtis, use.jti), append(ends, end)
 	}
-	_, err := t.exec(ctx, admissionCount, agents, months, tokens, authIDs, authTimes, usedIDs, usedTimes, clients, jtis, ends)
+	_, err := t.exec(ctx, admissionCount, agents, months, tokens, authIDs, authTimes, usedIDs, usedTimes, clients, jtis, ends, homes, ranks)
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
-	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
 type agents struct{ *transaction }
@@ -33,67 +32,6 @@ WHERE id = $2 AND ($1 = '' OR organization_id = $1)`
 
 func (t agents) Get(ctx context.Context, organizationID, id string) (idp.Agent, error) {
 	return get(ctx, t.transaction, agentGet, scanAgent, organizationID, id)
-}
-
-const agentPage = `
-SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
-FROM agents
-WHERE organization_id = $1
-    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
-    AND ($3 = '' OR owner = $3)
-    AND ($4 = '' OR agent_type = $4)
-    AND ($5 = '' OR environment = $5)
-    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))
-ORDER BY created_at DESC, id
-LIMIT $7 OFFSET $8`
-
-const agentCount = `
-SELECT count(*)
-FROM agents
-WHERE organization_id = $1
-    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
-    AND ($3 = '' OR owner = $3)
-    AND ($4 = '' OR agent_type = $4)
-    AND ($5 = '' OR environment = $5)
-    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))`
-
-// The same two over all organizations: no index leads with the time alone, so these sort.
-const agentPageAll = `
-SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
-FROM agents
-WHERE $1 = ''
-    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
-    AND ($3 = '' OR owner = $3)
-    AND ($4 = '' OR agent_type = $4)
-    AND ($5 = '' OR environment = $5)
-    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))
-ORDER BY created_at DESC, id
-LIMIT $7 OFFSET $8`
-
-const agentCountAll = `
-SELECT count(*)
-FROM agents
-WHERE $1 = ''
-    AND ($2 = status OR $2 = '' AND status <> 'decommissioned')
-    AND ($3 = '' OR owner = $3)
-    AND ($4 = '' OR agent_type = $4)
-    AND ($5 = '' OR environment = $5)
-    AND ($6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = $6))`
-
-func (t agents) List(ctx context.Context, f store.AgentFilter, page store.Page) ([]idp.Agent, int, error) {
-	pageQuery, countQuery := agentPage, agentCount
-	if f.OrganizationID == store.AnyOrganization {
-		pageQuery, countQuery = agentPageAll, agentCountAll
-	}
-	filter := []any{f.OrganizationID, f.Status, f.Owner, f.Type, f.Environment, f.Capability}
-	total, err := t.number(ctx, countQuery, filter...)
-	if err != nil {
-		return nil, 0, err
-	}
-	found, err := list(ctx, t.transaction, pageQuery, scanAgent, append(filter, page.Limit, page.Offset())...)
-	return found, int(total), err
 }
 
 const agentInsert = `

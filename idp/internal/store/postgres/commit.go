@@ -45,7 +45,7 @@ func (s *Store) commit(ctx context.Context, t *transaction) error {
 	if err := failpoint.Error(failpoint.StoreCommit, ctx.Err()); err != nil {
 		return err
 	}
-	sent, done := context.WithTimeout(context.WithoutCancel(ctx), statementLimit)
+	sent, done := context.WithTimeout(context.WithoutCancel(ctx), s.within(statementLimit))
 	defer done()
 	err := failpoint.Error(failpoint.StoreCommitted, t.sendCommit(sent))
 	if err != nil && (code(err) == "" || t.conn.Conn().IsClosed()) {
@@ -56,6 +56,9 @@ func (s *Store) commit(ctx context.Context, t *transaction) error {
 		return translate(err)
 	}
 	s.committed = true
+	if t.frontier != nil {
+		s.frontier = t.frontier
+	}
 	if t.announce {
 		s.watchers.signal()
 	}
@@ -87,7 +90,7 @@ var (
 // committed after all. Without that the caller might write it twice.
 func (s *Store) resolve(ctx context.Context, t *transaction, lost error) error {
 	started := time.Now()
-	limited, done := context.WithTimeout(context.WithoutCancel(ctx), resolveLimit)
+	limited, done := context.WithTimeout(context.WithoutCancel(ctx), s.within(resolveLimit))
 	defer done()
 	for {
 		committed, err := s.outcome(limited, t.id)
@@ -96,7 +99,7 @@ func (s *Store) resolve(ctx context.Context, t *transaction, lost error) error {
 			return nil
 		case err == nil:
 			return fmt.Errorf("%w: the commit was cut off and nothing was done: %w", store.ErrUnavailable, lost)
-		case errors.Is(err, errUnclear), !errors.Is(err, errOpen) && time.Since(started) > reachLimit:
+		case errors.Is(err, errUnclear), !errors.Is(err, errOpen) && time.Since(started) > s.within(reachLimit):
 			return fmt.Errorf("%w: %w", store.ErrUnknown, errors.Join(lost, err))
 		}
 		pause := time.NewTimer(resolvePause)
@@ -121,7 +124,7 @@ SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8), coalesce((SEL
 // it knows that the transaction has ended, and sees what it left. It asks on a
 // connection made for it: the pool's may be as dead as the one that was lost.
 func (s *Store) outcome(ctx context.Context, id identity) (committed bool, err error) {
-	ctx, done := context.WithTimeout(ctx, reachLimit)
+	ctx, done := context.WithTimeout(ctx, s.within(reachLimit))
 	defer done()
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
@@ -129,7 +132,7 @@ func (s *Store) outcome(ctx context.Context, id identity) (committed bool, err e
 	}
 	defer conn.Close(ctx) //nolint:errcheck // read only
 	batch := &pgx.Batch{}
-	for _, statement := range []string{writeBegin, writeLimits, outcomeLockTimeout, writeLock} {
+	for _, statement := range []string{writeBegin, s.limits(), outcomeLockTimeout, writeLock} {
 		batch.Queue(statement)
 	}
 	var timeline string

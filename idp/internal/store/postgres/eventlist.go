@@ -139,10 +139,30 @@ WHERE ($6 = '' OR v.action = $6) AND ($7 = '' OR v.outcome = $7) AND ($8 = '' OR
 ORDER BY e.sequence DESC
 LIMIT $5`
 
+// $6 action, $7 outcome, $8 organization, $9 agent, $10 the target. It has few
+// events, so what else they are is looked up, each in its partition.
+const eventListByTarget = `
+SELECT e.sequence, e.event_id, k.organization_id, e.agent_id, v.action, v.outcome, e.timestamp, e.body
+FROM event_targets AS t
+CROSS JOIN LATERAL (
+    SELECT sequence, event_id, agent_id, kind, timestamp, body
+    FROM events
+    WHERE retention = t.retention AND timestamp = t.timestamp AND sequence >= t.sequence AND sequence <= t.sequence
+    ORDER BY sequence
+    LIMIT 1) AS e
+JOIN event_kinds AS k ON k.kind = e.kind
+JOIN event_verbs AS v ON v.verb = k.verb
+WHERE t.target_agent_id = $10 AND t.sequence >= $3 AND t.sequence < $4 AND t.timestamp >= $1 AND t.timestamp < $2
+    AND ($6 = '' OR v.action = $6) AND ($7 = '' OR v.outcome = $7) AND ($8 = '' OR k.organization_id = $8) AND ($9 = '' OR e.agent_id = $9)
+ORDER BY t.sequence DESC
+LIMIT $5`
+
 // finder returns how to list a span of sequences: by the narrowest index that the filter names.
 func (t events) finder(f store.EventFilter) func(ctx context.Context, from, to, lowest, above int64, limit int) ([]store.EventRow, error) {
 	query, narrow := eventList, []any(nil)
 	switch {
+	case f.TargetAgentID != "":
+		query, narrow = eventListByTarget, []any{string(f.Action), string(f.Outcome), f.OrganizationID, f.AgentID, f.TargetAgentID}
 	case f.AgentID != "":
 		query, narrow = eventListByAgent, []any{string(f.Action), string(f.Outcome), f.OrganizationID, f.AgentID}
 	case f.OrganizationID != store.AnyOrganization:

@@ -2,10 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"time"
 
-	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
@@ -30,37 +31,72 @@ func (t events) Append(ctx context.Context, rows []store.EventRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	batch, err := t.columns(ctx, rows)
-	if err != nil {
-		return err
-	}
-	err = t.savepoint(ctx, func(ctx context.Context) error { return t.insert(ctx, batch) })
-	if code(err) != noPartition {
-		return err
+	batch := columnsOf(rows)
+	err := t.insert(ctx, &batch)
+	if errors.Is(err, errUnnumbered) {
+		if err := t.enumerate(ctx, &batch.meanings); err != nil {
+			return err
+		}
+		err = t.insert(ctx, &batch)
 	}
 	// There is no partition for a month that this clock has not shown before.
-	if err := t.makeMonths(ctx, rows); err != nil {
-		return err
+	if code(err) == noPartition {
+		if err := t.makeMonths(ctx, rows); err != nil {
+			return err
+		}
+		err = t.insert(ctx, &batch)
 	}
-	return t.insert(ctx, batch)
+	return err
 }
 
-// The counts of stats.go go with the events.
+// All rows go in under the kinds that the store holds of their meanings, or none
+// does. The counts of stats.go go with them. The retention class is the
+// organization's plan now; events of an organization that is not known are kept
+// longest. What says how long events are kept is of a class of its own.
 const eventInsert = `
-WITH counted AS (
+WITH named AS MATERIALIZED (
+    SELECT m.place::integer AS place, k.kind, k.verb, o.plan
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS m (organization_id, action, outcome, place)
+    JOIN event_verbs AS v ON v.action = m.action AND v.outcome = m.outcome
+    JOIN event_kinds AS k ON k.organization_id = m.organization_id AND k.verb = v.verb
+    LEFT JOIN organizations AS o ON o.id = m.organization_id),
+complete AS MATERIALIZED (SELECT count(*) = cardinality($1) AS is FROM named),
+counted AS (
     INSERT INTO event_counts AS c (step, at, organization_id, verb, count)
-    SELECT step, at, organization_id, verb, count
-    FROM unnest($9::integer[], $10::bigint[], $11::text[], $12::smallint[], $13::bigint[]) AS tallies (step, at, organization_id, verb, count)
+    SELECT t.step, t.at, t.organization_id, n.verb, t.count
+    FROM unnest($4::integer[], $5::bigint[], $6::text[], $7::integer[], $8::bigint[]) AS t (step, at, organization_id, place, count)
+    JOIN named AS n USING (place)
+    WHERE (SELECT complete.is FROM complete)
     ON CONFLICT (step, at, organization_id, verb) DO UPDATE SET count = c.count + excluded.count)
 INSERT INTO events (sequence, timestamp, kind, verb, retention, event_id, agent_id, body)
-SELECT sequence, timestamp, kind, verb, retention, event_id, agent_id, body
-FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::bytea[])
-    AS batch (sequence, timestamp, kind, verb, retention, event_id, agent_id, body)`
+SELECT b.sequence, b.timestamp, n.kind, n.verb,
+    CASE WHEN b.record THEN 'record' WHEN n.plan = 'free' THEN 'free' ELSE 'custom' END,
+    b.event_id, b.agent_id, b.body
+FROM unnest($9::bigint[], $10::bigint[], $11::integer[], $12::boolean[], $13::text[], $14::text[], $15::bytea[])
+    AS b (sequence, timestamp, place, record, event_id, agent_id, body)
+JOIN named AS n USING (place)
+WHERE (SELECT complete.is FROM complete)`
 
-func (t events) insert(ctx context.Context, b columns) error {
-	_, err := t.exec(ctx, eventInsert, b.sequences, b.timestamps, b.kinds, b.verbs, b.retentions, b.ids, b.agents, b.bodies,
-		b.tallies.steps, b.tallies.ats, b.tallies.organizations, b.tallies.verbs, b.tallies.counts)
-	return err
+// errUnnumbered says that a meaning has no kind, and nothing was written.
+var errUnnumbered = errors.New("an event of no known kind")
+
+// insert leaves no trace when it fails.
+func (t events) insert(ctx context.Context, b *columns) error {
+	return t.savepoint(ctx, func(ctx context.Context) error {
+		written, err := t.exec(ctx, eventInsert, b.meanings.organizations, b.meanings.actions, b.meanings.outcomes,
+			b.tallies.steps, b.tallies.ats, b.tallies.organizations, b.tallies.places, b.tallies.counts,
+			b.sequences, b.timestamps, b.places, b.records, b.ids, b.agents, b.bodies)
+		switch {
+		case err != nil:
+			return err
+		case written == 0:
+			return errUnnumbered
+		case written != int64(len(b.sequences)):
+			return fmt.Errorf("%d of %d events were written", written, len(b.sequences))
+		default:
+			return nil
+		}
+	})
 }
 
 const eventMonth = `SELECT event_month($1)`
@@ -112,96 +148,30 @@ func (s *Store) Maintain(ctx context.Context, now time.Time) error {
 
 // columns are the rows of a batch, column by column.
 type columns struct {
+	meanings   meanings
+	tallies    tallies
 	sequences  []int64
 	timestamps []int64
-	kinds      []int32
-	verbs      []int16
-	retentions []string
+	places     []int32 // among the meanings
+	records    []bool  // what says how long events are kept
 	ids        []string
 	agents     []string
 	bodies     [][]byte
-	tallies    tallies
 }
 
-// meaning is what the schema calls a kind.
-type meaning struct {
-	organizationID string
-	action         idp.Action
-	outcome        idp.Outcome
-}
-
-// kind is what the columns say instead of a meaning.
-type kind struct {
-	number    int32
-	verb      int16
-	retention string
-}
-
-func (t events) columns(ctx context.Context, rows []store.EventRow) (columns, error) {
-	kinds, err := t.kinds(ctx, rows)
-	if err != nil {
-		return columns{}, err
-	}
+func columnsOf(rows []store.EventRow) columns {
+	m := meaningsOf(rows)
 	b := columns{
-		sequences: make([]int64, len(rows)), timestamps: make([]int64, len(rows)),
-		kinds: make([]int32, len(rows)), verbs: make([]int16, len(rows)), retentions: make([]string, len(rows)),
+		meanings: m, tallies: tally(rows, m.places),
+		sequences: make([]int64, len(rows)), timestamps: make([]int64, len(rows)), places: make([]int32, len(rows)), records: make([]bool, len(rows)),
 		ids: make([]string, len(rows)), agents: make([]string, len(rows)), bodies: make([][]byte, len(rows)),
-		tallies: tally(rows, kinds),
 	}
 	for i := range rows {
 		e := &rows[i]
-		k := kinds[meaning{e.OrganizationID, e.Action, e.Outcome}]
 		b.sequences[i], b.timestamps[i], b.ids[i], b.agents[i], b.bodies[i] = e.Sequence, e.Timestamp.UnixMilli(), e.ID, e.AgentID, e.Body
-		b.kinds[i], b.verbs[i], b.retentions[i] = k.number, k.verb, k.retention
+		b.places[i], b.records[i] = m.places[meaning{e.OrganizationID, e.Action, e.Outcome}], store.IsRecord(e.Action)
 	}
-	return b, nil
-}
-
-func scanKind(r row) (k kind, err error) {
-	err = r.Scan(&k.number, &k.verb, &k.retention)
-	return k, err
-}
-
-// The retention class is the organization's plan now; events of an organization
-// that is not known are kept longest. What says how long events are kept is of a
-// class of its own.
-const eventKinds = `
-SELECT numbered.kind, numbered.verb, CASE
-        WHEN m.action IN ('audit.pruned', 'administrator.bootstrapped', 'organization.created', 'organization.updated') THEN 'record'
-        WHEN o.plan = 'free' THEN 'free' ELSE 'custom' END
-FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS m (organization_id, action, outcome, place)
-LEFT JOIN event_verbs AS v ON v.action = m.action AND v.outcome = m.outcome
-LEFT JOIN event_kinds AS k ON k.organization_id = m.organization_id AND k.verb = v.verb
-CROSS JOIN LATERAL (
-    SELECT k.kind, k.verb WHERE k.kind IS NOT NULL
-    UNION ALL
-    SELECT kind, verb FROM event_kind(m.organization_id, m.action, m.outcome) WHERE k.kind IS NULL) AS numbered
-LEFT JOIN organizations AS o ON o.id = m.organization_id
-ORDER BY m.place`
-
-// kinds numbers what the rows mean, new meanings too.
-func (t events) kinds(ctx context.Context, rows []store.EventRow) (map[meaning]kind, error) {
-	numbered := make(map[meaning]kind)
-	var meanings []meaning
-	var organizations, actions, outcomes []string
-	for i := range rows {
-		e := &rows[i]
-		m := meaning{e.OrganizationID, e.Action, e.Outcome}
-		if _, seen := numbered[m]; seen {
-			continue
-		}
-		numbered[m] = kind{}
-		meanings = append(meanings, m)
-		organizations, actions, outcomes = append(organizations, m.organizationID), append(actions, string(m.action)), append(outcomes, string(m.outcome))
-	}
-	found, err := list(ctx, t.transaction, eventKinds, scanKind, organizations, actions, outcomes)
-	if err != nil {
-		return nil, err
-	}
-	for i, k := range found {
-		numbered[meanings[i]] = k
-	}
-	return numbered, nil
+	return b
 }
 
 const eventGet = `
@@ -245,7 +215,10 @@ FROM (
     LEFT JOIN event_kinds AS k ON k.kind = e.kind
     LEFT JOIN event_verbs AS v ON v.verb = k.verb
     LEFT JOIN event_segments AS s ON s.segment = e.sequence >> 12
+    LEFT JOIN event_targets AS t
+        ON t.target_agent_id = event_target(e.body) AND t.sequence = e.sequence AND t.timestamp = e.timestamp AND t.retention = e.retention
     WHERE v.verb IS NULL OR v.verb <> e.verb OR s.segment IS NULL OR e.timestamp NOT BETWEEN s.lowest AND s.highest
+        OR t.sequence IS NULL AND event_target(e.body) <> e.agent_id
     UNION ALL
     SELECT least(h.next, newest.sequence)
     FROM event_head AS h, (SELECT max(sequence) AS sequence FROM events) AS newest

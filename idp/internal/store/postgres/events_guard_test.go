@@ -99,6 +99,7 @@ func TestNobodyIsGrantedToChangeTheLog(t *testing.T) {
 		"CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
 		"SET session_replication_role = replica",
 		"UPDATE event_head SET next = 0", "UPDATE event_segments SET lowest = 0", "DELETE FROM event_segments", "INSERT INTO event_kinds (organization_id, verb) VALUES ('x', 1)",
+		"UPDATE event_targets SET sequence = 1", "DELETE FROM event_targets", "INSERT INTO event_targets VALUES ('agent', 1, 0, 'free')",
 		"DELETE FROM tree_head", "SELECT * FROM events_custom_2026_03",
 	} {
 		require.Error(t, execute(t.Context(), service, statement), statement)

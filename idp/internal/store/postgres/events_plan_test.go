@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,13 +37,14 @@ func requireEventPlans(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	all := statements(t)
 	for name, index := range map[string]string{
-		"eventList":        `_sequence_key$`,
-		"eventListByVerb":  `_verb_sequence_idx$`,
-		"eventListByKind":  `_kind_sequence_idx$`,
-		"eventListByAgent": `_agent_id_kind_sequence_idx$`,
-		"eventRangeAll":    `_sequence_key$`,
-		"eventRange":       `_kind_sequence_idx$`,
-		"eventGet":         `_event_id_key$`,
+		"eventList":         `_sequence_key$`,
+		"eventListByVerb":   `_verb_sequence_idx$`,
+		"eventListByKind":   `_kind_sequence_idx$`,
+		"eventListByAgent":  `_agent_id_kind_sequence_idx$`,
+		"eventListByTarget": `_sequence_key$`,
+		"eventRangeAll":     `_sequence_key$`,
+		"eventRange":        `_kind_sequence_idx$`,
+		"eventGet":          `_event_id_key$`,
 	} {
 		for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
 			for _, setting := range []string{planInOrder, "SET plan_cache_mode = " + mode} {
@@ -61,15 +63,45 @@ func requireEventPlans(t *testing.T, conn *pgx.Conn) {
 	}
 }
 
+// An event that is looked up by its target is looked for in one partition, of
+// however many there are.
+func TestATargetIsLookedUpInItsPartition(t *testing.T) {
+	address := fresh(t)
+	s := openURL(t, address)
+	appendEvents(t, s, targeted(at(0, sampleTime)), at(1, sampleTime.AddDate(0, 1, 0)), at(2, sampleTime.AddDate(0, 2, 0)))
+	conn := connected(t, address)
+	_, err := conn.Exec(t.Context(), "BEGIN")
+	require.NoError(t, err)
+	for _, setting := range []string{planInOrder, "SET plan_cache_mode = force_generic_plan"} {
+		_, err := conn.Exec(t.Context(), setting)
+		require.NoError(t, err)
+	}
+	_, err = conn.Prepare(t.Context(), "eventListByTarget", eventListByTarget)
+	require.NoError(t, err)
+	rows, err := conn.Query(t.Context(), `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE "eventListByTarget"`+listArguments["eventListByTarget"], pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	plan := strings.Join(lines, "\n")
+	var read []string
+	for _, line := range lines {
+		if step := partitionStep.FindStringSubmatch(line); step != nil && !strings.Contains(line, "never executed") {
+			read = append(read, step[3])
+		}
+	}
+	require.Equal(t, []string{"events_custom_2026_03"}, read, plan)
+}
+
 // arguments that every list and range takes, as text of SQL.
 var listArguments = map[string]string{
-	"eventList":        "(0, 1900000000000, 0, 5000, 100)",
-	"eventListByVerb":  "(0, 1900000000000, 0, 5000, 100, 'token.issued', '')",
-	"eventListByKind":  "(0, 1900000000000, 0, 5000, 100, '', 'success', 'acme')",
-	"eventListByAgent": "(0, 1900000000000, 0, 5000, 100, '', '', '', 'agent')",
-	"eventRangeAll":    "(5, 100)",
-	"eventRange":       "(5, 5000, 100, 'acme')",
-	"eventGet":         "('acme', 'event-5')",
+	"eventList":         "(0, 1900000000000, 0, 5000, 100)",
+	"eventListByVerb":   "(0, 1900000000000, 0, 5000, 100, 'token.issued', '')",
+	"eventListByKind":   "(0, 1900000000000, 0, 5000, 100, '', 'success', 'acme')",
+	"eventListByAgent":  "(0, 1900000000000, 0, 5000, 100, '', '', '', 'agent')",
+	"eventListByTarget": "(0, 1900000000000, 0, 5000, 100, '', '', '', '', 'agent')",
+	"eventRangeAll":     "(5, 100)",
+	"eventRange":        "(5, 5000, 100, 'acme')",
+	"eventGet":          "('acme', 'event-5')",
 }
 
 func explainWith(t *testing.T, conn *pgx.Conn, name, query string) string {

@@ -176,12 +176,13 @@ func TestTheLogOutlivesItsPartitions(t *testing.T) {
 func TestHiddenEventsAreFound(t *testing.T) {
 	other := sample(1)
 	other.Action, other.OrganizationID = idp.ActionAgentCreated, "other"
+	other.Body = []byte(`{"metadata":{"targetAgentId":"target"}}`)
 	rows := []store.EventRow{sample(0), other}
 	for sequence := int64(2); sequence < 4096; sequence++ {
 		rows = append(rows, sample(sequence))
 	}
 	alone := other // in its segment
-	alone.Sequence, alone.ID = 4096, "event-4096"
+	alone.Sequence, alone.ID, alone.Body = 4096, "event-4096", []byte("{}")
 	rows = append(rows, alone)
 	for _, c := range []struct {
 		tamper string
@@ -192,6 +193,10 @@ func TestHiddenEventsAreFound(t *testing.T) {
 		{"UPDATE event_kinds SET verb = (SELECT verb FROM event_verbs WHERE action = 'token.issued') WHERE organization_id = 'other'", 1},
 		{"UPDATE events SET verb = (SELECT verb FROM event_verbs WHERE action = 'token.issued') WHERE sequence = 1", 1},
 		{"UPDATE events SET timestamp = timestamp + 1 WHERE sequence = 1", 1},
+		{"DELETE FROM event_targets", 1},
+		{"UPDATE event_targets SET target_agent_id = 'other'", 1},
+		{"UPDATE event_targets SET timestamp = timestamp + 1", 1},
+		{"UPDATE event_targets SET retention = 'free'", 1},
 		{"DELETE FROM event_segments WHERE segment = 1", 4096},
 		{"UPDATE event_segments SET lowest = lowest + 1 WHERE segment = 1", 4096},
 		{"UPDATE event_segments SET highest = highest - 1 WHERE segment = 1", 4096},

@@ -28,15 +28,15 @@ func everything(t *testing.T, db store.DB) (readings []any) {
 			found, total, err := tx.Organizations.List(ctx, page)
 			take(found, total, err)
 			for _, status := range []idp.Status{"", idp.Active, idp.Suspended, idp.Decommissioned} {
-				agents, total, err := tx.Agents.List(ctx, store.AgentFilter{Status: status}, page)
-				take(agents, total, err)
-				for _, agent := range agents {
+				agents, err := tx.Agents.List(ctx, store.AgentFilter{Status: status}, store.AgentOrder{}, page)
+				take(agents, err)
+				for _, agent := range agents.Agents {
 					credentials, total, err := tx.Credentials.List(ctx, agent.ID, page)
 					take(credentials, total, err)
 				}
 			}
-			agents, total, err := tx.Agents.List(ctx, store.AgentFilter{Capability: "notes:read"}, page)
-			take(agents, total, err)
+			agents, err := tx.Agents.List(ctx, store.AgentFilter{Capability: "notes:read"}, store.AgentOrder{}, page)
+			take(agents, err)
 			for _, id := range organizations {
 				sidecars, total, err := tx.Sidecars.List(ctx, id, page)
 				take(sidecars, total, err)
@@ -85,7 +85,7 @@ func readLog(ctx context.Context, t *testing.T, tx *store.Tx, take func(values .
 		take(hashes, err)
 	}
 	for _, filter := range []store.EventFilter{
-		{Limit: 1000}, {OrganizationID: "acme", Limit: 1000}, {Action: idp.ActionTokenRefused, Limit: 1000}, {AgentID: "agent-123", Limit: 1000},
+		{Limit: 1000}, {OrganizationID: "acme", Limit: 1000}, {Action: idp.ActionTokenRefused, Limit: 1000}, {AgentID: "agent-123", Limit: 1000}, {TargetAgentID: "agent-005", Limit: 1000},
 		{From: began.AddDate(0, 0, 10), To: began.AddDate(0, 0, 20), Limit: 1000}, {OrganizationID: "über", Outcome: idp.Success, Before: 9000, Limit: 1000},
 	} {
 		events, err := tx.Events.List(ctx, filter)

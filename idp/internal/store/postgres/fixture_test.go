@@ -34,8 +34,18 @@ func openURL(t testing.TB, url string) *Store {
 	return openWith(t, Options{URL: url})
 }
 
+// brisk is openURL for tests of the limits themselves.
+func brisk(t testing.TB, url string) *Store {
+	t.Helper()
+	return openWith(t, Options{URL: url, Patience: 1})
+}
+
+// openWith opens a store that waits as long as a machine with many tests may take.
 func openWith(t testing.TB, o Options) *Store {
 	t.Helper()
+	if o.Patience == 0 {
+		o.Patience = 20
+	}
 	s, err := Open(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })

@@ -140,6 +140,9 @@ func appendEvents(t *testing.T, s *sqlite.Store, random *rand.Rand, events int) 
 				Sequence: int64(n), ID: fmt.Sprintf("event-%08d", n), OrganizationID: organizations[random.IntN(3)], AgentID: fmt.Sprintf("agent-%03d", random.IntN(300)),
 				Action: actions[random.IntN(3)], Outcome: idp.Success, Timestamp: at, Body: fmt.Appendf(nil, `{"n":%d}`, n),
 			}
+			if n%5 == 0 {
+				rows[i].Body = fmt.Appendf(nil, `{"metadata":{"targetAgentId":"agent-%03d"},"n":%d}`, n%7, n)
+			}
 			made, err := tlog.StoredHashesForRecordHash(int64(n), tlog.RecordHash(rows[i].Body), tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 				found := make([]tlog.Hash, len(indexes))
 				for j, index := range indexes {

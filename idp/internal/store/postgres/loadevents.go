@@ -20,6 +20,9 @@ const (
 	loadSegments = `
 INSERT INTO event_segments (segment, lowest, highest)
 SELECT sequence >> 12, min(timestamp), max(timestamp) FROM events GROUP BY 1`
+	loadTargets = `
+INSERT INTO event_targets (target_agent_id, sequence, timestamp, retention)
+SELECT event_target(body), sequence, timestamp, retention FROM events WHERE event_target(body) <> agent_id`
 	loadEventHead = `UPDATE event_head SET next = $1 WHERE id = 1`
 )
 
@@ -53,8 +56,10 @@ func (l *load) events(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.exec(ctx, loadSegments); err != nil {
-		return err
+	for _, derive := range []string{loadSegments, loadTargets} {
+		if _, err := l.exec(ctx, derive); err != nil {
+			return err
+		}
 	}
 	if err := l.touch(ctx, loadEventHead, size); err != nil {
 		return err

@@ -24,6 +24,9 @@ var (
 	ErrPooled = errors.New("migrations need a connection to the server itself, not to a pooler: set DATABASE_DIRECT_URL")
 )
 
+// migrateDial bounds the making of a connection where no request waits for it.
+const migrateDial = 30 * time.Second
+
 func schema() fs.FS {
 	folder, err := fs.Sub(migrations.Postgres, "postgres")
 	if err != nil {
@@ -44,6 +47,7 @@ func migrate(ctx context.Context, url string, source fs.FS, report func(name str
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
+	config.ConnConfig.ConnectTimeout = migrateDial
 	if err := mayMigrate(ctx, config.ConnConfig, source); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

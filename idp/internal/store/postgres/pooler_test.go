@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/store/postgres/pgtest"
 	"github.com/sentryagent/agentidp/idp/internal/store/storetest"
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 // bouncer starts a PgBouncer in transaction mode in front of the server at the
@@ -35,12 +37,8 @@ func bouncer(t *testing.T, address string) (through func(address string) string)
 	if password, has := parsed.User.Password(); has {
 		server += " password='" + password + "'"
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	own := free.Addr().String()
-	_, port, err := net.SplitHostPort(own)
-	require.NoError(t, err)
-	require.NoError(t, free.Close())
+	port := strconv.Itoa(commandtest.FreePort(t, 10_000))
+	own := net.JoinHostPort("127.0.0.1", port)
 	config := filepath.Join(t.TempDir(), "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `[databases]
 * = %s

@@ -31,6 +31,7 @@ type proxy struct {
 
 	mu    sync.Mutex // guards the rest
 	armed trick
+	taken func() // when the trick is played; nil: nothing
 	shut  bool
 	mute  bool
 	held  []net.Conn
@@ -90,6 +91,9 @@ func (p *proxy) take() trick {
 	defer p.mu.Unlock()
 	c := p.armed
 	p.armed = pass
+	if c != pass && p.taken != nil {
+		p.taken()
+	}
 	if c == vanish {
 		p.shut = true
 	}

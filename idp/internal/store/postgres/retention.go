@@ -127,7 +127,7 @@ const retentionDrop = `SELECT event_prune($1, $2)`
 
 // Drop implements store.DB. It takes no turn with the writers: see event_prune.
 func (s *Store) Drop(ctx context.Context, class store.Class, month time.Time) (done bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, beginLimit)
+	limited, cancel := context.WithTimeout(ctx, s.within(beginLimit))
 	defer cancel()
 	if err := s.takePermit(ctx, limited); err != nil {
 		return false, err

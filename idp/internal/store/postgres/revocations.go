@@ -88,6 +88,16 @@ func (t revocations) RevokedToken(ctx context.Context, jti, kid string) (bool, e
 	return t.truth(ctx, revocationNames, jti, kid)
 }
 
+const revocationCount = `
+SELECT count(*)
+FROM unnest($1::text[]) AS asked (jti)
+WHERE EXISTS (SELECT FROM revocations WHERE type = 'jti' AND id = asked.jti)`
+
+func (t revocations) CountRevoked(ctx context.Context, jtis []string) (int, error) {
+	n, err := t.number(ctx, revocationCount, jtis)
+	return int(n), err
+}
+
 const revocationPruneTokens = `
 DELETE FROM revocations
 WHERE seq = ANY (ARRAY(

@@ -29,17 +29,18 @@ type server struct {
 }
 
 // inspect demands a server that can serve: a commit must survive a power cut.
-func inspect(ctx context.Context, url string) (server, error) {
-	config, err := poolConfig(url, minimalConns, true)
+func inspect(ctx context.Context, o *Options) (server, error) {
+	config, err := poolConfig(o.URL, minimalConns, true)
 	if err != nil {
 		return server{}, err
 	}
+	o.relax(config)
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
 		return server{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
-	ctx, done := context.WithTimeout(ctx, statementLimit)
+	ctx, done := context.WithTimeout(ctx, statementLimit*time.Duration(o.Patience))
 	defer done()
 	seen, err := probe(ctx, conn)
 	if err != nil {
@@ -92,6 +93,12 @@ func (s server) check() error {
 		problems = append(problems, errors.New("default_transaction_read_only is on for this role or database"))
 	}
 	return errors.Join(problems...)
+}
+
+// relax gives connecting as much time as the rest has.
+func (o *Options) relax(config *pgxpool.Config) {
+	config.PingTimeout *= time.Duration(o.Patience)
+	config.ConnConfig.ConnectTimeout *= time.Duration(o.Patience)
 }
 
 // poolConfig reads the address. Behind a pooler no statement is prepared by

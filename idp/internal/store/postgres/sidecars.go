@@ -10,13 +10,13 @@ type sidecars struct{ *transaction }
 
 func scanSidecar(r row) (s store.Sidecar, err error) {
 	err = r.Scan(&s.ID, &s.AgentID, &s.OrganizationID, &s.Version, &s.PolicyRevision, &s.FeedCursor,
-		&s.NextSequence, &s.LastHash, moment{&s.LastDecisionAt}, moment{&s.SeenAt})
+		&s.NextSequence, &s.LastHash, moment{&s.LastDecisionAt}, moment{&s.SeenAt}, &s.Name, moment{&s.FeedCursorAt})
 	return s, err
 }
 
 const sidecarGet = `
 SELECT id, agent_id, organization_id, version, policy_revision, feed_cursor,
-    next_sequence, last_hash, last_decision_at, seen_at
+    next_sequence, last_hash, last_decision_at, seen_at, name, feed_cursor_at
 FROM sidecars
 WHERE agent_id = $1 AND id = $2`
 
@@ -27,17 +27,17 @@ func (t sidecars) Get(ctx context.Context, agentID, id string) (store.Sidecar, e
 const sidecarUpdate = `
 UPDATE sidecars
 SET organization_id = $3, version = $4, policy_revision = $5, feed_cursor = $6,
-    next_sequence = $7, last_hash = $8, last_decision_at = $9, seen_at = $10
+    next_sequence = $7, last_hash = $8, last_decision_at = $9, seen_at = $10, name = $11, feed_cursor_at = $12
 WHERE agent_id = $2 AND id = $1`
 
 const sidecarInsert = `
 INSERT INTO sidecars (id, agent_id, organization_id, version, policy_revision, feed_cursor,
-    next_sequence, last_hash, last_decision_at, seen_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+    next_sequence, last_hash, last_decision_at, seen_at, name, feed_cursor_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
 func (t sidecars) Put(ctx context.Context, s store.Sidecar) error {
 	values := []any{s.ID, s.AgentID, s.OrganizationID, s.Version, s.PolicyRevision, s.FeedCursor,
-		s.NextSequence, s.LastHash, optional(s.LastDecisionAt), s.SeenAt.UnixMilli()}
+		s.NextSequence, s.LastHash, optional(s.LastDecisionAt), s.SeenAt.UnixMilli(), s.Name, optional(s.FeedCursorAt)}
 	known, err := t.exec(ctx, sidecarUpdate, values...)
 	if err != nil || known == 1 {
 		return err
@@ -61,7 +61,7 @@ func (t sidecars) makeRoom(ctx context.Context, agentID string) error {
 
 const sidecarPage = `
 SELECT id, agent_id, organization_id, version, policy_revision, feed_cursor,
-    next_sequence, last_hash, last_decision_at, seen_at
+    next_sequence, last_hash, last_decision_at, seen_at, name, feed_cursor_at
 FROM sidecars
 WHERE $1 = '' OR organization_id = $1
 ORDER BY seen_at DESC, agent_id, id

@@ -15,20 +15,20 @@ type tallies struct {
 	steps         []int32
 	ats           []int64
 	organizations []string
-	verbs         []int16
+	places        []int32 // of a meaning with the verb, whosever
 	counts        []int64
 }
 
-// tally counts rows whose meanings are numbered. One statement must not write a row twice.
-func tally(rows []store.EventRow, kinds map[meaning]kind) (c tallies) {
-	verbs := make(map[meaning]int16, len(kinds))
-	for m, k := range kinds {
-		verbs[meaning{"", m.action, m.outcome}] = k.verb
+// tally counts rows. One statement must not write a row twice.
+func tally(rows []store.EventRow, places map[meaning]int32) (c tallies) {
+	verbs := make(map[meaning]int32, len(places))
+	for m, place := range places {
+		verbs[meaning{"", m.action, m.outcome}] = place
 	}
 	hours, days := make(map[store.TallyKey]int64), make(map[store.TallyKey]int64)
 	add := func(step time.Duration, at int64, k store.TallyKey, n int64) {
 		c.steps, c.ats, c.organizations = append(c.steps, int32(step/time.Second)), append(c.ats, at), append(c.organizations, k.OrganizationID)
-		c.verbs, c.counts = append(c.verbs, verbs[meaning{"", k.Action, k.Outcome}]), append(c.counts, n)
+		c.places, c.counts = append(c.places, verbs[meaning{"", k.Action, k.Outcome}]), append(c.counts, n)
 	}
 	for k, n := range store.TallyUp(rows) {
 		add(store.StepMinute, k.Minute, k, n)
@@ -79,7 +79,10 @@ func scanCount(r row) (c store.Count, err error) {
 // Organizations come first, so that each of them is one range of the index.
 const statAgents = `
 SELECT count(*) FILTER (WHERE a.status = 'active'), count(*) FILTER (WHERE a.status = 'suspended'),
-    count(*) FILTER (WHERE a.status = 'decommissioned')
+    count(*) FILTER (WHERE a.status = 'decommissioned'),
+    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'development'),
+    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'staging'),
+    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'production')
 FROM organizations AS o
 JOIN agents AS a ON a.organization_id = o.id
 WHERE $1 = '' OR o.id = $1`
@@ -104,12 +107,6 @@ WHERE ($1 = '' OR o.id = $1) AND CASE
         ELSE least(c.expires_at, c.secret_set_at + o.max_credential_age * 1000) -- NULL counts as never
     END BETWEEN $2 AND $3::bigint - 1`
 
-const statSidecars = `
-SELECT count(*) FILTER (WHERE s.seen_at > $2), count(*)
-FROM organizations AS o
-JOIN sidecars AS s ON s.organization_id = o.id AND s.seen_at > $3
-WHERE $1 = '' OR o.id = $1`
-
 func (t stats) Present(ctx context.Context, organizationID string, now time.Time) (store.Present, error) {
 	at := now.UnixMilli()
 	p, err := get(ctx, t.transaction, statAgents, scanAgentCounts, organizationID)
@@ -122,20 +119,52 @@ func (t stats) Present(ctx context.Context, organizationID string, now time.Time
 	if p.ExpiringCredentials, err = t.number(ctx, statExpiring, organizationID, at+1, now.Add(store.ExpiringWithin).UnixMilli()); err != nil {
 		return p, err
 	}
-	seen, err := get(ctx, t.transaction, statSidecars, scanSeen,
-		organizationID, now.Add(-store.ConnectedWithin).UnixMilli(), now.Add(-time.Hour).UnixMilli())
-	p.ConnectedSidecars, p.RecentSidecars = seen[0], seen[1]
+	p.ConnectedSidecars, p.RecentSidecars, err = t.Sidecars(ctx, organizationID, now)
 	return p, err
 }
 
+const statSidecars = `
+SELECT count(*) FILTER (WHERE s.seen_at > $2), count(*)
+FROM organizations AS o
+JOIN sidecars AS s ON s.organization_id = o.id AND s.seen_at > $3
+WHERE $1 = '' OR o.id = $1`
+
+func (t stats) Sidecars(ctx context.Context, organizationID string, now time.Time) (connected, recent int64, err error) {
+	seen, err := get(ctx, t.transaction, statSidecars, scanSeen,
+		organizationID, now.Add(-store.ConnectedWithin).UnixMilli(), now.Add(-time.Hour).UnixMilli())
+	return seen[0], seen[1], err
+}
+
 func scanAgentCounts(r row) (p store.Present, err error) {
-	err = r.Scan(&p.ActiveAgents, &p.SuspendedAgents, &p.DecommissionedAgents)
+	err = r.Scan(&p.ActiveAgents, &p.SuspendedAgents, &p.DecommissionedAgents, &p.DevelopmentAgents, &p.StagingAgents, &p.ProductionAgents)
 	return p, err
 }
 
 func scanSeen(r row) (seen [2]int64, err error) {
 	err = r.Scan(&seen[0], &seen[1])
 	return seen, err
+}
+
+// The highest ranks first; which of a rank come, the index says.
+const statMostTokens = `
+SELECT agent_id, email, status, tokens
+FROM (
+    SELECT u.agent_id, a.email, a.status, u.tokens
+    FROM token_usage AS u
+    JOIN agents AS a ON a.id = u.agent_id AND a.status <> 'decommissioned'
+    WHERE u.organization_id = $1 AND u.month = $2
+    ORDER BY u.rank DESC
+    LIMIT $3) AS ranked
+ORDER BY tokens DESC, agent_id
+LIMIT $4`
+
+func (t stats) MostTokens(ctx context.Context, organizationID string, at time.Time, limit int) ([]store.AgentUsage, error) {
+	return list(ctx, t.transaction, statMostTokens, scanUsage, organizationID, month(at), store.UsageLooked, limit)
+}
+
+func scanUsage(r row) (u store.AgentUsage, err error) {
+	err = r.Scan(&u.AgentID, &u.Email, &u.Status, &u.Tokens)
+	return u, err
 }
 
 const statPrune = `

@@ -14,13 +14,23 @@ func TestStatPlans(t *testing.T) {
 		_, err := conn.Exec(t.Context(), "SET "+setting)
 		require.NoError(t, err)
 	}
+	matching := explain(t, conn, "agentsMatching", all["agentsMatching"])
+	for _, index := range []string{"agents_by_email", "agents_by_id", "agents_by_owner", "agents_pkey"} {
+		require.Contains(t, matching, index, matching)
+	}
+	require.NotContains(t, matching, "Sort", matching)
 	for name, index := range map[string]string{
-		"statCounts":      "event_counts_pkey",
-		"statPrune":       "event_counts_pkey",
-		"statAgents":      "Index Only Scan using agents_listed",
-		"statCredentials": "Index Only Scan using credentials_active",
-		"statExpiring":    "Index Only Scan using credentials_active",
-		"statSidecars":    "Index Only Scan using sidecars_seen",
+		"agentPage":          "Index Scan using agents_listed",
+		"agentPageOldest":    "Index Scan Backward using agents_listed",
+		"agentPageEmail":     "Index Scan using agents_by_email",
+		"agentPageEmailDown": "Index Scan Backward using agents_by_email",
+		"statCounts":         "event_counts_pkey",
+		"statPrune":          "event_counts_pkey",
+		"statAgents":         "Index Cond: (organization_id = o.id)", // several begin with it, which an empty table cannot tell apart
+		"statCredentials":    "Index Only Scan using credentials_active",
+		"statExpiring":       "Index Only Scan using credentials_active",
+		"statSidecars":       "Index Only Scan using sidecars_seen",
+		"statMostTokens":     "Index Scan Backward using token_usage_ranked",
 	} {
 		plan := explain(t, conn, name, all[name])
 		require.Contains(t, plan, index, "%s\n%s", name, plan)

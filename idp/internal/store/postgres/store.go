@@ -32,23 +32,28 @@ type Options struct {
 	MaxConns int32
 	// Migrate brings the schema up to date before anything else.
 	Migrate bool
-	Logger  *slog.Logger // default: discards
-	Metrics *metrics.Set // default: a set nobody reads
+	// Patience multiplies how long a transaction may take and wait; default 1. Tests
+	// have more, on machines that run many of them at once.
+	Patience int
+	Logger   *slog.Logger // default: discards
+	Metrics  *metrics.Set // default: a set nobody reads
 }
 
 // Store is one pool of connections to the database. It implements store.DB.
 type Store struct {
 	pool     *pgxpool.Pool
 	server   server
+	patience int           // Options.Patience
 	turn     chan struct{} // capacity 1: the right to wait for the writers' lock
 	permits  chan struct{} // one per view; leaves the pool a connection for the writer
 	watchers watchers
 	listener *listener
 	suspect  atomic.Bool // the last write failed in a way that may heal
 
-	writer    string // this process's row of writers
-	number    int64  // of the latest writing transaction; whoever has the turn owns it
-	committed bool   // one of them is known to have committed; whoever has the turn owns it
+	writer    string  // this process's row of writers
+	number    int64   // of the latest writing transaction; whoever has the turn owns it
+	committed bool    // one of them is known to have committed; whoever has the turn owns it
+	frontier  []int64 // chunks of tree hashes that the next append wants, if no other replica appends before; whoever has the turn owns it
 
 	closing  chan struct{} // closed at the start of Close
 	closeAll sync.Once
@@ -70,6 +75,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
 	}
+	o.Patience = max(1, o.Patience)
 	if o.MaxConns == 0 {
 		o.MaxConns = defaultConns
 	}
@@ -97,7 +103,7 @@ func (o *Options) direct() string {
 }
 
 func connect(ctx context.Context, o Options) (_ *Store, err error) {
-	seen, err := inspect(ctx, o.URL)
+	seen, err := inspect(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +111,7 @@ func connect(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	o.relax(config)
 	if config.ConnConfig.ValidateConnect == nil { // the URL says target_session_attrs otherwise
 		// What a failover left behind would answer reads from the past.
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
@@ -114,7 +121,7 @@ func connect(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		pool: pool, server: seen, writer: rand.Text(),
+		pool: pool, server: seen, patience: o.Patience, writer: rand.Text(),
 		turn: make(chan struct{}, 1), permits: make(chan struct{}, o.MaxConns-1), closing: make(chan struct{}),
 	}
 	s.listener, err = s.listen(o)

@@ -37,6 +37,8 @@ type transaction struct {
 	cut      bool          // the connection ended, not by a limit or a context of ours
 	announce bool          // a revocation or a key changed: watchers are to be told
 	id       identity      // of a writing transaction
+	head     *treeHead     // of a writing transaction, until it appends to the tree
+	frontier []int64       // chunks that the next append will want, after this transaction's
 }
 
 // tx is the transaction as its users see it.
@@ -102,21 +104,36 @@ func (s *Store) updateOnce(ctx context.Context, fn func(context.Context, *transa
 	return s.commit(ctx, t)
 }
 
+// The limits make sure that a replica which stops (a paused machine, a cut
+// network) gives the writers' lock up. patientLimits are for more Patience than 1.
+const (
+	writeLimits   = `SELECT set_config('idle_in_transaction_session_timeout', '5s', true), set_config('lock_timeout', '1400ms', true), set_config('statement_timeout', '1600ms', true)`
+	patientLimits = `SELECT set_config('idle_in_transaction_session_timeout', '60s', true), set_config('lock_timeout', '60s', true), set_config('statement_timeout', '60s', true)`
+)
+
+// within is a limit times Options.Patience.
+func (s *Store) within(limit time.Duration) time.Duration { return limit * time.Duration(s.patience) }
+
+func (s *Store) limits() string {
+	if s.patience > 1 {
+		return patientLimits
+	}
+	return writeLimits
+}
+
 // Writing transactions hold one advisory lock from their first moment to their
 // end. So they are serial on all replicas, hence serializable at READ
 // COMMITTED, none fails for another's sake, and a sequence is seen in the order
-// it was given out. The limits make sure that a replica which stops (a paused
-// machine, a cut network) gives the lock up.
+// it was given out.
 const (
-	writeBegin  = `BEGIN ISOLATION LEVEL READ COMMITTED`
-	writeLimits = `SELECT set_config('idle_in_transaction_session_timeout', '5s', true), set_config('lock_timeout', '1400ms', true), set_config('statement_timeout', '1600ms', true)`
-	writeLock   = `SELECT pg_advisory_xact_lock(4703115946216386881)`
+	writeBegin = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	writeLock  = `SELECT pg_advisory_xact_lock(4703115946216386881)`
 )
 
 // beginWrite waits for the turn, in this process and among all, and opens the
 // transaction in one round trip. After success endWrite must follow.
 func (s *Store) beginWrite(ctx context.Context) (*transaction, error) {
-	limited, done := context.WithTimeout(ctx, beginLimit)
+	limited, done := context.WithTimeout(ctx, s.within(beginLimit))
 	defer done()
 	if err := s.takeTurn(ctx, limited); err != nil {
 		return nil, err
@@ -135,8 +152,8 @@ func (s *Store) openWrite(ctx, limited context.Context) (*transaction, error) {
 		return nil, err
 	}
 	t := &transaction{
-		conn: conn, writing: true, limit: statementLimit,
-		ahead: []string{writeBegin, writeLimits, writeLock},
+		conn: conn, writing: true, limit: s.within(statementLimit),
+		ahead: []string{writeBegin, s.limits(), writeLock},
 	}
 	if err := s.identify(limited, t); err != nil {
 		if err = t.judge(ctx, err); ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) {
@@ -152,11 +169,19 @@ func (s *Store) openWrite(ctx, limited context.Context) (*transaction, error) {
 
 // A statement after the lock: what it reads of the settings holds for this
 // commit. The number that it writes proves the commit, see identity.
+// With it comes what an append to the tree begins with: the head, locked as by
+// treeLock, and the chunks that $3 names.
 const writeIdentity = `
+WITH head AS (
+    SELECT size FROM tree_head WHERE id = 1 FOR UPDATE),
+held AS MATERIALIZED (
+    SELECT chunk * 32 + place AS first, hashes FROM tree_hashes WHERE chunk = ANY ($3::bigint[]))
 UPDATE writers SET number = $2, at = (extract(epoch FROM now()) * 1000)::bigint WHERE id = $1
 RETURNING substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
     current_setting('fsync') <> 'off' AND current_setting('synchronous_commit') <> 'off',
-    current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') <> 'local'`
+    current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') <> 'local',
+    coalesce((SELECT size FROM head), -1),
+    (SELECT array_agg(first ORDER BY first) FROM held), (SELECT array_agg(hashes ORDER BY first) FROM held)`
 
 // The first time there is no row; an upsert would cost every time.
 const writeFirstIdentity = `
@@ -169,7 +194,21 @@ RETURNING substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
 func (s *Store) identify(limited context.Context, t *transaction) error {
 	s.number++
 	t.id = identity{number: s.number, first: !s.committed}
-	marked, err := t.exchange(limited, writeIdentity, []any{s.writer, t.id.number}, t.id.scan)
+	marked, err := t.exchange(limited, writeIdentity, []any{s.writer, t.id.number, s.frontier}, func(r row) error {
+		head := &treeHead{}
+		var runs []run
+		var firsts []int64
+		var hashes [][]byte
+		if err := r.Scan(&t.id.timeline, &t.id.durable, &t.id.replicated, &head.size, &firsts, &hashes); err != nil {
+			return err
+		}
+		for i, first := range firsts {
+			runs = append(runs, run{first, hashes[i]})
+		}
+		head.chunks = gather(s.frontier, runs)
+		t.head = head
+		return nil
+	})
 	if err == nil && marked == 0 {
 		_, err = t.exchange(limited, writeFirstIdentity, []any{s.writer, t.id.number}, t.id.scan)
 	}
@@ -223,10 +262,20 @@ func (s *Store) View(ctx context.Context, fn func(ctx context.Context, tx *store
 	return s.view(ctx, func(ctx context.Context, t *transaction) error { return fn(ctx, t.tx()) })
 }
 
+// Read implements store.DB: one round trip for each read in fn.
+func (s *Store) Read(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
+	return s.read(ctx, nil, func(ctx context.Context, t *transaction) error { return fn(ctx, t.tx()) })
+}
+
 const readBegin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
 
 func (s *Store) view(ctx context.Context, fn func(context.Context, *transaction) error) error {
-	limited, done := context.WithTimeout(ctx, beginLimit)
+	return s.read(ctx, []string{readBegin}, fn)
+}
+
+// read lends fn a connection, on which ahead comes first.
+func (s *Store) read(ctx context.Context, ahead []string, fn func(context.Context, *transaction) error) error {
+	limited, done := context.WithTimeout(ctx, s.within(beginLimit))
 	defer done()
 	if err := s.takePermit(ctx, limited); err != nil {
 		return err
@@ -236,7 +285,7 @@ func (s *Store) view(ctx context.Context, fn func(context.Context, *transaction)
 	if err != nil {
 		return err
 	}
-	t := &transaction{conn: conn, limit: statementLimit, ahead: []string{readBegin}}
+	t := &transaction{conn: conn, limit: s.within(statementLimit), ahead: ahead}
 	defer s.end(ctx, t)
 	err = fn(ctx, t)
 	if err == nil && t.broken != nil {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -23,7 +24,21 @@ const treeSize = `SELECT size FROM tree_head WHERE id = 1`
 // The writers' lock is held already: this one stands where that has failed.
 const treeLock = `SELECT size FROM tree_head WHERE id = 1 FOR UPDATE`
 
+// treeHead is how the tree stood when a writing transaction took its turn: its
+// size, and the chunks of hashes that an append was expected to want. It saves two
+// round trips, and is what the transaction itself would have read.
+type treeHead struct {
+	size   int64 // -1: there is no head
+	chunks map[int64][]byte
+}
+
 func (t tree) Size(ctx context.Context) (int64, error) {
+	if t.head != nil && t.head.size >= 0 {
+		if err := t.usable(ctx); err != nil {
+			return 0, err
+		}
+		return t.head.size, nil
+	}
 	if t.writing {
 		return t.number(ctx, treeLock)
 	}
@@ -47,12 +62,32 @@ func (t tree) Append(ctx context.Context, first int64, hashes [][32]byte, size i
 	if !fits || size < before || after != tlog.StoredHashCount(size) || len(hashes) == 0 {
 		return t.refuse(ctx, first, after, size)
 	}
+	t.head = nil
 	firsts, runs := cutRuns(first, hashes)
 	kept, err := t.exec(ctx, treeAppend, before, size, firsts, runs)
 	if err == nil && kept == 0 {
 		return fmt.Errorf("%w: the tree does not hold %d hashes", idp.ErrConflict, first)
 	}
+	if err == nil {
+		t.frontier = frontier(size)
+	}
 	return err
+}
+
+// frontier are the chunks with the roots of the complete subtrees of so many
+// leaves, which an append to them reads.
+func frontier(size int64) []int64 {
+	chunks := []int64{}
+	for level := 62; level >= 0; level-- {
+		if size>>level&1 == 0 {
+			continue
+		}
+		number := tlog.StoredHashIndex(level, size>>level-1) / chunkHashes
+		if !slices.Contains(chunks, number) {
+			chunks = append(chunks, number)
+		}
+	}
+	return chunks
 }
 
 // leavesBefore is how many leaves have exactly first hashes.
@@ -129,23 +164,39 @@ FROM tree_hashes
 WHERE chunk = ANY ($1::bigint[])
 ORDER BY chunk, place`
 
-// chunks are the hashes stored around the indexes, by chunk number, each up to
-// the first that is missing.
+// chunks are the hashes stored around the indexes, by chunk number.
 func (t tree) chunks(ctx context.Context, indexes []int64) (map[int64][]byte, error) {
-	chunks := make(map[int64][]byte)
 	var wanted []int64
 	for _, index := range indexes {
-		number := index / chunkHashes
-		if _, known := chunks[number]; !known {
-			chunks[number], wanted = nil, append(wanted, number)
+		if number := index / chunkHashes; !slices.Contains(wanted, number) {
+			wanted = append(wanted, number)
 		}
 	}
 	if len(wanted) == 0 {
-		return chunks, nil
+		return map[int64][]byte{}, nil
+	}
+	if t.head != nil && t.head.holds(wanted) {
+		return t.head.chunks, t.usable(ctx)
 	}
 	runs, err := list(ctx, t.transaction, treeChunks, scanRun, wanted)
 	if err != nil {
 		return nil, err
+	}
+	return gather(wanted, runs), nil
+}
+
+func (h *treeHead) holds(wanted []int64) bool {
+	return !slices.ContainsFunc(wanted, func(number int64) bool {
+		_, held := h.chunks[number]
+		return !held
+	})
+}
+
+// gather puts runs in order together to chunks, each up to the first hash that is missing.
+func gather(wanted []int64, runs []run) map[int64][]byte {
+	chunks := make(map[int64][]byte, len(wanted))
+	for _, number := range wanted {
+		chunks[number] = nil
 	}
 	for _, r := range runs {
 		number := r.first / chunkHashes
@@ -153,7 +204,7 @@ func (t tree) chunks(ctx context.Context, indexes []int64) (map[int64][]byte, er
 			chunks[number] = append(chunks[number], r.hashes...)
 		}
 	}
-	return chunks, nil
+	return chunks
 }
 
 const treeSaveCheckpoint = `INSERT INTO checkpoints (size, note, created_at) VALUES ($1, $2, $3)`

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -105,4 +108,99 @@ func TestTreeAppendSaysWhatIsWrong(t *testing.T) {
 	}
 	require.NoError(t, attempt(4, 0, 3), "nothing")
 	require.NoError(t, attempt(4, 3, 4))
+}
+
+// What comes with the turn is what the transaction would read, also after another
+// replica has appended, and no more of it once it has appended itself.
+func TestTheTreeComesWithTheTurn(t *testing.T) {
+	address := fresh(t)
+	s, other := openURL(t, address), openURL(t, address)
+	size := int64(0)
+	begin := func(expected bool) {
+		t.Helper()
+		require.NoError(t, s.update(t.Context(), func(ctx context.Context, tx *transaction) error {
+			require.NotNil(t, tx.head)
+			require.Equal(t, size, tx.head.size)
+			var indexes []int64
+			for level := range 62 {
+				if size>>level&1 == 1 {
+					indexes = append(indexes, tlog.StoredHashIndex(level, size>>level-1))
+				}
+			}
+			require.Equal(t, expected, tx.head.holds(frontier(size)))
+			got, err := tree{tx}.Hashes(ctx, indexes)
+			require.NoError(t, err)
+			for i, index := range indexes {
+				require.Equal(t, treeHash(index), got[i])
+			}
+			growTree(ctx, t, tx.tx(), 3)
+			require.Nil(t, tx.head)
+			grownTo, err := tree{tx}.Size(ctx)
+			require.NoError(t, err)
+			require.Equal(t, size+3, grownTo)
+			return nil
+		}))
+		size += 3
+	}
+	grown(t, s, 1) // the first turn makes the writer's row and brings nothing
+	size = 1
+	for range 15 {
+		begin(true)
+	}
+	grown(t, other, 70)
+	size += 70
+	begin(false)
+	begin(true)
+}
+
+// Replicas that append at once do so to what the one before left, though they read
+// it in the statement that begins their turns.
+func TestReplicasGrowOneTree(t *testing.T) {
+	address := fresh(t)
+	replicas := []*Store{openURL(t, address), openURL(t, address)}
+	failures := make(chan error, 4*25)
+	var writers sync.WaitGroup
+	for n := range 4 {
+		writers.Go(func() {
+			for range 25 {
+				failures <- replicas[n%2].Update(t.Context(), growByWhatIsThere)
+			}
+		})
+	}
+	writers.Wait()
+	close(failures)
+	for err := range failures {
+		require.NoError(t, err)
+	}
+	total := tlog.StoredHashCount(100)
+	require.Equal(t, int(total), count(t, address, "SELECT sum(length(hashes)) / 32 FROM tree_hashes"))
+}
+
+// growByWhatIsThere appends a leaf once it has read what a real one needs.
+func growByWhatIsThere(ctx context.Context, tx *store.Tx) error {
+	size, err := tx.Tree.Size(ctx)
+	if err != nil {
+		return err
+	}
+	var indexes []int64
+	for level := range 62 {
+		if size>>level&1 == 1 {
+			indexes = append(indexes, tlog.StoredHashIndex(level, size>>level-1))
+		}
+	}
+	got, err := tx.Tree.Hashes(ctx, indexes)
+	if err != nil {
+		return errors.Join(fmt.Errorf("of %d leaves", size), err)
+	}
+	for i, index := range indexes {
+		if got[i] != treeHash(index) {
+			return fmt.Errorf("hash %d is another's", index)
+		}
+	}
+	first := tlog.StoredHashCount(size)
+	hashes := make([][32]byte, tlog.StoredHashCount(size+1)-first)
+	for i := range hashes {
+		hashes[i] = treeHash(first + int64(i))
+	}
+	return tx.Tree.Append(ctx, first, hashes, size+1)
 }

@@ -21,12 +21,16 @@ type standing struct {
 	agentStatus   idp.Status
 	lastAuthAt    *time.Time // shared by the credentials of one agent
 	rev           idp.Rev
+	organization  string // the agent's
 	maxAge        time.Duration
 	unknownClient bool
 }
 
 // tally is what one agent has used in one month.
-type tally struct{ before, admitted int64 }
+type tally struct {
+	before, admitted int64
+	organization     string // the agent's
+}
 
 type usageKey struct {
 	agentID string
@@ -70,7 +74,7 @@ func (b *batch) admit(ctx context.Context, a *store.Admission) (store.AdmissionR
 	if signs, err := b.signs(ctx, a.KeyID); err != nil || !signs {
 		return store.KeyChanged, err
 	}
-	used, err := b.used(ctx, usageKey{a.AgentID, month(a.At)})
+	used, err := b.used(ctx, client, month(a.At))
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +96,7 @@ func (s *standing) admits(a *store.Admission) bool {
 
 const admissionStanding = `
 SELECT c.id, c.agent_id, c.status, c.method, c.version, c.secret_set_at, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
-    o.epoch, a.epoch, c.epoch, o.max_credential_age
+    o.epoch, a.epoch, c.epoch, o.id, o.max_credential_age
 FROM credentials AS c
 JOIN agents AS a ON a.id = c.agent_id
 JOIN organizations AS o ON o.id = a.organization_id
@@ -122,7 +126,7 @@ func scanStanding(r row) (*standing, error) {
 	s := &standing{lastAuthAt: new(time.Time)}
 	c := &s.credential
 	err := r.Scan(&c.ID, &c.AgentID, &c.Status, &c.Method, &c.Version, moment{&c.SecretSetAt}, moment{&c.ExpiresAt}, moment{&c.LastUsedAt}, &s.agentStatus,
-		moment{s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential, seconds{&s.maxAge})
+		moment{s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential, &s.organization, seconds{&s.maxAge})
 	return s, err
 }
 
@@ -144,7 +148,8 @@ func (b *batch) signs(ctx context.Context, keyID string) (bool, error) {
 	return known, nil
 }
 
-func (b *batch) used(ctx context.Context, key usageKey) (*tally, error) {
+func (b *batch) used(ctx context.Context, client *standing, month int64) (*tally, error) {
+	key := usageKey{client.credential.AgentID, month}
 	if known, found := b.usage[key]; found {
 		return known, nil
 	}
@@ -152,7 +157,7 @@ func (b *batch) used(ctx context.Context, key usageKey) (*tally, error) {
 	if err != nil {
 		return nil, err
 	}
-	used := &tally{before: before}
+	used := &tally{before: before, organization: client.organization}
 	b.usage[key] = used
 	return used, nil
 }
@@ -190,16 +195,26 @@ func (b *batch) stamp(ctx context.Context, client *standing, at time.Time) error
 }
 
 const admissionCount = `
-INSERT INTO token_usage (agent_id, month, tokens)
-VALUES (?1, ?2, ?3)
+INSERT INTO token_usage (agent_id, month, tokens, organization_id, rank)
+VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (agent_id, month) DO UPDATE SET tokens = tokens + excluded.tokens`
+
+// SQLite writes an index whenever a column of it is set, to whatever.
+const admissionRank = `UPDATE token_usage SET rank = ?3 WHERE agent_id = ?1 AND month = ?2`
 
 func (b *batch) count(ctx context.Context) error {
 	for key, used := range b.usage {
 		if used.admitted == 0 {
 			continue
 		}
-		if _, err := b.exec(ctx, admissionCount, key.agentID, key.month, used.admitted); err != nil {
+		rank := store.UsageRank(used.before + used.admitted)
+		if _, err := b.exec(ctx, admissionCount, key.agentID, key.month, used.admitted, used.organization, rank); err != nil {
+			return err
+		}
+		if used.before == 0 || rank == store.UsageRank(used.before) {
+			continue
+		}
+		if _, err := b.exec(ctx, admissionRank, key.agentID, key.month, rank); err != nil {
 			return err
 		}
 	}

@@ -67,7 +67,7 @@ func BenchmarkGate(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		require.NoError(b, s.View(b.Context(), func(ctx context.Context, tx *store.Tx) error {
+		require.NoError(b, s.Read(b.Context(), func(ctx context.Context, tx *store.Tx) error {
 			_, err := tx.Credentials.Gate(ctx, asked[i%len(asked)].ClientID)
 			return err
 		}))

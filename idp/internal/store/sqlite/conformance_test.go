@@ -16,6 +16,7 @@ import (
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Backend {
 		path := filepath.Join(t.TempDir(), "agentidp.db")
+		require.NoError(t, sqlite.Create(path))
 		open := func(t *testing.T) *sqlite.Store {
 			s, err := sqlite.Open(t.Context(), path)
 			require.NoError(t, err)

@@ -43,7 +43,7 @@ func awaitFailure(t *testing.T, s *Store) {
 	t.Helper()
 	select {
 	case <-s.Failed():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		require.Fail(t, "the store did not stop")
 	}
 }

@@ -31,7 +31,7 @@ SELECT id, client_id, agent_id, organization_id, method, status, secret_scheme, 
     previous_scheme, previous_encoded, previous_until, version, epoch, created_at, expires_at, revoked_at, last_used_at, warned_for
 FROM credentials
 ORDER BY id`
-	dumpTokenUsage  = `SELECT agent_id, month, tokens FROM token_usage ORDER BY agent_id, month`
+	dumpTokenUsage  = `SELECT agent_id, month, tokens, organization_id, rank FROM token_usage ORDER BY agent_id, month`
 	dumpIdempotency = `SELECT agent_id, path, key, body_hash, status, resource_id, created_at FROM idempotency ORDER BY agent_id, path, key`
 	dumpAssertions  = `SELECT client_id, jti, expires_at FROM assertions ORDER BY client_id, jti`
 	dumpPruned      = `SELECT segment, pruning, bitmap FROM pruned_segments ORDER BY segment, pruning`
@@ -39,7 +39,7 @@ ORDER BY id`
 	dumpRevocations = `SELECT seq, type, id, epoch, expires_at, reason, at FROM revocations ORDER BY seq`
 	dumpKeys        = `SELECT id, use, status, public, sealed, created_at, activate_at, activated_at, retired_at FROM keys ORDER BY rowid`
 	dumpSidecars    = `
-SELECT agent_id, id, organization_id, version, policy_revision, feed_cursor, next_sequence, last_hash, last_decision_at, seen_at
+SELECT agent_id, id, organization_id, version, policy_revision, feed_cursor, next_sequence, last_hash, last_decision_at, seen_at, name, feed_cursor_at
 FROM sidecars
 ORDER BY agent_id, id`
 	dumpSettings    = `SELECT name, value FROM settings ORDER BY name`

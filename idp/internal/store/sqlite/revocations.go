@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -82,6 +84,20 @@ SELECT EXISTS (SELECT 1 FROM revocations WHERE type = 'jti' AND id = ?1)
 func (t revocations) RevokedToken(ctx context.Context, jti, kid string) (bool, error) {
 	named, err := t.number(ctx, revocationNames, jti, kid)
 	return named == 1, err
+}
+
+const revocationCount = `
+SELECT count(*)
+FROM json_each(?1) AS asked
+WHERE EXISTS (SELECT 1 FROM revocations WHERE type = 'jti' AND id = asked.value)`
+
+func (t revocations) CountRevoked(ctx context.Context, jtis []string) (int, error) {
+	asked, err := json.Marshal(jtis)
+	if err != nil {
+		return 0, fmt.Errorf("jtis: %w", err)
+	}
+	n, err := t.number(ctx, revocationCount, string(asked))
+	return int(n), err
 }
 
 const revocationPruneTokens = `

@@ -134,8 +134,15 @@ func TestPlans(t *testing.T) {
 		"SEARCH a USING INDEX sqlite_autoindex_agents_1 (id=?)", "SEARCH o USING INDEX sqlite_autoindex_organizations_1 (id=?)")
 	seeks("agentTokensUsed", "SEARCH token_usage USING PRIMARY KEY (agent_id=? AND month=?)")
 	seeks("agentGet", "SEARCH agents USING INDEX sqlite_autoindex_agents_1 (id=?)")
-	seeks("agentPage", "SEARCH agents USING INDEX agents_listed (organization_id=?)")
-	seeks("agentCount", "SEARCH agents USING COVERING INDEX agents_listed (organization_id=?)")
+	seeks("agentPage", "SEARCH agents USING INDEX agents_listed (organization_id=? AND created_at<?)")
+	seeks("agentPageOldest", "SEARCH agents USING INDEX agents_listed (organization_id=? AND created_at>?)")
+	seeks("agentPageEmail", "SEARCH agents USING INDEX agents_by_email (organization_id=? AND email>?)")
+	seeks("agentPageEmailDown", "SEARCH agents USING INDEX agents_by_email (organization_id=? AND email<?)")
+	seeks("agentsMatching", "SEARCH agents USING COVERING INDEX agents_by_email (organization_id=? AND email>? AND email<?)",
+		"SEARCH agents USING COVERING INDEX agents_by_id (organization_id=? AND id>? AND id<?)",
+		"SEARCH agents USING COVERING INDEX agents_by_owner (organization_id=? AND <expr>>? AND <expr><?)",
+		"SEARCH a USING INDEX sqlite_autoindex_agents_1 (id=?)")
+	seeks("agentCount", "SEARCH agents USING COVERING INDEX agents_by_email (organization_id=?)")
 	seeks("agentCountLive", "SEARCH agents USING COVERING INDEX agents_listed (organization_id=?)")
 	seeks("agentOtherAdministrators", "SEARCH agents USING INDEX agents_administrators (organization_id=?)")
 	seeks("credentialPage", "SEARCH credentials USING INDEX credentials_listed (agent_id=?)")
@@ -149,11 +156,21 @@ func TestPlans(t *testing.T) {
 	seeks("revocationPruneTokens", "SEARCH revocations USING COVERING INDEX revocations_expiring (expires_at<?)")
 	seeks("revocationPruneEpochs", "SEARCH revocations USING INDEX revocations_aging (at<?)")
 	seeks("treeChunk", "SEARCH tree_hashes USING INTEGER PRIMARY KEY (rowid=?)")
+	seeks("treeChunks", "SEARCH tree_hashes USING INTEGER PRIMARY KEY (rowid=?)")
 	seeks("treeLatestCheckpoint", "SCAN checkpoints USING INDEX checkpoints_size")
 	seeks("idempotencyGet", "SEARCH idempotency USING PRIMARY KEY (agent_id=? AND path=? AND key=?)")
 	seeks("idempotencyPrune", "SEARCH idempotency USING COVERING INDEX idempotency_created (created_at<?)")
 	seeks("assertionPrune", "SEARCH assertions USING COVERING INDEX assertions_expiring (expires_at<?)")
 	seeks("sidecarGet", "SEARCH sidecars USING PRIMARY KEY (agent_id=? AND id=?)")
+}
+
+// Of an organization's agents the heaviest are read in order, and no others.
+func TestMostTokensPlan(t *testing.T) {
+	s := memory(t)
+	plan := explain(t, s, statements(t)["statMostTokens"])
+	require.Contains(t, plan, "SEARCH u USING INDEX token_usage_ranked (organization_id=? AND month=?)")
+	require.Contains(t, plan, "SEARCH a USING INDEX sqlite_autoindex_agents_1 (id=?)")
+	require.Equal(t, 1, strings.Count(plan, "USE TEMP B-TREE FOR ORDER BY"), "of those that were read\n%s", plan)
 }
 
 // The lists that walk segments sort inside one segment only, and fetch no more

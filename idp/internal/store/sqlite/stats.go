@@ -61,7 +61,10 @@ func scanCount(r row) (c store.Count, err error) {
 // Organizations come first, so that each of them is one range of the index.
 const statAgents = `
 SELECT count(*) FILTER (WHERE a.status = 'active'), count(*) FILTER (WHERE a.status = 'suspended'),
-    count(*) FILTER (WHERE a.status = 'decommissioned')
+    count(*) FILTER (WHERE a.status = 'decommissioned'),
+    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'development'),
+    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'staging'),
+    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'production')
 FROM organizations AS o
 CROSS JOIN agents AS a INDEXED BY agents_listed ON a.organization_id = o.id
 WHERE ?1 = '' OR o.id = ?1`
@@ -86,12 +89,6 @@ WHERE (?1 = '' OR o.id = ?1) AND CASE
         ELSE min(coalesce(c.expires_at, 9223372036854775807), c.secret_set_at + o.max_credential_age * 1000)
     END BETWEEN ?2 AND ?3 - 1`
 
-const statSidecars = `
-SELECT count(*) FILTER (WHERE s.seen_at > ?2), count(*)
-FROM organizations AS o
-CROSS JOIN sidecars AS s INDEXED BY sidecars_seen ON s.organization_id = o.id AND s.seen_at > ?3
-WHERE ?1 = '' OR o.id = ?1`
-
 func (t stats) Present(ctx context.Context, organizationID string, now time.Time) (store.Present, error) {
 	at := now.UnixMilli()
 	p, err := get(ctx, t.transaction, statAgents, scanAgentCounts, organizationID)
@@ -104,20 +101,52 @@ func (t stats) Present(ctx context.Context, organizationID string, now time.Time
 	if p.ExpiringCredentials, err = t.number(ctx, statExpiring, organizationID, at+1, now.Add(store.ExpiringWithin).UnixMilli()); err != nil {
 		return p, err
 	}
-	seen, err := get(ctx, t.transaction, statSidecars, scanSeen,
-		organizationID, now.Add(-store.ConnectedWithin).UnixMilli(), now.Add(-time.Hour).UnixMilli())
-	p.ConnectedSidecars, p.RecentSidecars = seen[0], seen[1]
+	p.ConnectedSidecars, p.RecentSidecars, err = t.Sidecars(ctx, organizationID, now)
 	return p, err
 }
 
+const statSidecars = `
+SELECT count(*) FILTER (WHERE s.seen_at > ?2), count(*)
+FROM organizations AS o
+CROSS JOIN sidecars AS s INDEXED BY sidecars_seen ON s.organization_id = o.id AND s.seen_at > ?3
+WHERE ?1 = '' OR o.id = ?1`
+
+func (t stats) Sidecars(ctx context.Context, organizationID string, now time.Time) (connected, recent int64, err error) {
+	seen, err := get(ctx, t.transaction, statSidecars, scanSeen,
+		organizationID, now.Add(-store.ConnectedWithin).UnixMilli(), now.Add(-time.Hour).UnixMilli())
+	return seen[0], seen[1], err
+}
+
 func scanAgentCounts(r row) (p store.Present, err error) {
-	err = r.Scan(&p.ActiveAgents, &p.SuspendedAgents, &p.DecommissionedAgents)
+	err = r.Scan(&p.ActiveAgents, &p.SuspendedAgents, &p.DecommissionedAgents, &p.DevelopmentAgents, &p.StagingAgents, &p.ProductionAgents)
 	return p, err
 }
 
 func scanSeen(r row) (seen [2]int64, err error) {
 	err = r.Scan(&seen[0], &seen[1])
 	return seen, err
+}
+
+// The highest ranks first; which of a rank come, the index says.
+const statMostTokens = `
+SELECT agent_id, email, status, tokens
+FROM (
+    SELECT u.agent_id, a.email, a.status, u.tokens
+    FROM token_usage AS u INDEXED BY token_usage_ranked
+    CROSS JOIN agents AS a ON a.id = u.agent_id AND a.status <> 'decommissioned'
+    WHERE u.organization_id = ?1 AND u.month = ?2
+    ORDER BY u.rank DESC
+    LIMIT ?3)
+ORDER BY tokens DESC, agent_id
+LIMIT ?4`
+
+func (t stats) MostTokens(ctx context.Context, organizationID string, at time.Time, limit int) ([]store.AgentUsage, error) {
+	return list(ctx, t.transaction, statMostTokens, scanUsage, organizationID, month(at), store.UsageLooked, limit)
+}
+
+func scanUsage(r row) (u store.AgentUsage, err error) {
+	err = r.Scan(&u.AgentID, &u.Email, &u.Status, &u.Tokens)
+	return u, err
 }
 
 const statPrune = `

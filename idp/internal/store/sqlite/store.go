@@ -28,6 +28,7 @@ type Store struct {
 	wal      wal           // used only by who holds turn
 	readers  *readers
 	watchers watchers
+	gates    *gates // nil when read-only: another process may write
 	health   *health
 	lock     *lock  // nil when read-only
 	scratch  string // folder that Close removes; "" when the file is the caller's
@@ -59,22 +60,6 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(err, held.release())
 	}
 	s.lock = held
-	return s, nil
-}
-
-// OpenMemory opens an empty store that disappears with Close, for tests. It is
-// a file in a temporary folder: SQLite has no in-memory database with a
-// write-ahead log, and snapshots beside a writer are what is to be tested.
-func OpenMemory(ctx context.Context) (*Store, error) {
-	folder, err := os.MkdirTemp("", "agentidp-store-")
-	if err != nil {
-		return nil, fmt.Errorf("temporary store: %w", err)
-	}
-	s, err := Open(ctx, filepath.Join(folder, "agentidp.db"))
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(folder))
-	}
-	s.scratch = folder
 	return s, nil
 }
 
@@ -114,6 +99,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(path, readerPragmas)
+	s.gates = &gates{all: map[string]store.Gate{}}
 	err := s.connect(ctx, path)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.disconnect(ctx))

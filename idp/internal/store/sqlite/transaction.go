@@ -24,6 +24,8 @@ type transaction struct {
 	ended    bool    // committed or rolled back
 	broken   error   // SQLite gave the transaction up: whatever runs now would commit by itself
 	announce bool    // a revocation was appended or a key changed: watchers are told
+	regates  bool    // a row that gates are read from may have changed
+	gates    *gates  // what Gate may answer from memory; nil where a snapshot or the transaction itself is to be seen
 }
 
 // tx is the transaction as its users see it.
@@ -81,7 +83,7 @@ func (s *Store) update(ctx context.Context, fn func(context.Context, *transactio
 	if err != nil {
 		return err
 	}
-	if err := t.commit(ctx); err != nil {
+	if err := s.gates.over(t.regates, func() error { return t.commit(ctx) }); err != nil {
 		return err
 	}
 	if t.announce {
@@ -183,6 +185,18 @@ func (s *Store) view(ctx context.Context, fn func(context.Context, *transaction)
 		}
 		defer func() { err = also(err, t.rollback(ctx)) }()
 		return fn(ctx, t)
+	})
+}
+
+// Read implements store.DB.
+func (s *Store) Read(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.readers.with(ctx, func(ctx context.Context, r *session) error {
+		t := &transaction{session: r, ended: true, gates: s.gates}
+		defer func() { t.over = true }()
+		return fn(ctx, t.tx())
 	})
 }
 

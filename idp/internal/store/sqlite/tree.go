@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -85,35 +84,66 @@ func scanBytes(r row) (b []byte, err error) {
 }
 
 func (t tree) Hashes(ctx context.Context, indexes []int64) ([][32]byte, error) {
+	chunks, err := t.chunks(ctx, indexes)
+	if err != nil {
+		return nil, err
+	}
 	hashes := make([][32]byte, len(indexes))
-	var chunk []byte
-	loaded := int64(-1) // neighbours share a chunk
 	for i, index := range indexes {
-		if index < 0 {
+		chunk, at := chunks[index/chunkHashes], index%chunkHashes*hashSize
+		if index < 0 || at+hashSize > int64(len(chunk)) {
 			return nil, fmt.Errorf("%w: tree hash %d", idp.ErrNotFound, index)
-		}
-		if number := index / chunkHashes; number != loaded {
-			var err error
-			if chunk, err = t.chunk(ctx, number); err != nil {
-				return nil, missing(err, index)
-			}
-			loaded = number
-		}
-		at := index % chunkHashes * hashSize
-		if at+hashSize > int64(len(chunk)) {
-			return nil, missing(idp.ErrNotFound, index)
 		}
 		copy(hashes[i][:], chunk[at:])
 	}
 	return hashes, nil
 }
 
-// missing names the hash that is not there.
-func missing(err error, index int64) error {
-	if errors.Is(err, idp.ErrNotFound) {
-		return fmt.Errorf("%w: tree hash %d", idp.ErrNotFound, index)
+// chunksAtOnce is more than what appending needs of a tree of ten million leaves.
+const chunksAtOnce = 16
+
+// No number is -1: so the list is filled up.
+const treeChunks = `
+SELECT chunk, hashes
+FROM tree_hashes
+WHERE chunk IN (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
+
+// chunks are those that hold the indexes, by number, as far as they exist.
+func (t tree) chunks(ctx context.Context, indexes []int64) (map[int64][]byte, error) {
+	chunks := make(map[int64][]byte)
+	var wanted []any
+	for _, index := range indexes {
+		number := index / chunkHashes
+		if _, known := chunks[number]; !known {
+			chunks[number], wanted = nil, append(wanted, number)
+		}
 	}
-	return err
+	for rest := wanted; len(rest) > 0; {
+		var args [chunksAtOnce]any
+		n := copy(args[:], rest)
+		for i := n; i < chunksAtOnce; i++ {
+			args[i] = int64(-1)
+		}
+		found, err := list(ctx, t.transaction, treeChunks, scanChunk, args[:]...)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range found {
+			chunks[c.number] = c.hashes
+		}
+		rest = rest[n:]
+	}
+	return chunks, nil
+}
+
+type chunk struct {
+	number int64
+	hashes []byte
+}
+
+func scanChunk(r row) (c chunk, err error) {
+	err = r.Scan(&c.number, &c.hashes)
+	return c, err
 }
 
 const treeSaveCheckpoint = `INSERT INTO checkpoints (size, note, created_at) VALUES (?1, ?2, ?3)`

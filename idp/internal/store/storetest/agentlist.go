@@ -128,6 +128,7 @@ func agentID(a idp.Agent) string { return a.ID }
 func listAgents(t *testing.T, db store.DB, f store.AgentFilter, number, limit int) listed[idp.Agent] {
 	t.Helper()
 	return read(t, db, func(ctx context.Context, tx *store.Tx) (listed[idp.Agent], error) {
-		return page(tx.Agents.List(ctx, f, store.Page{Number: number, Limit: limit}))
+		found, err := tx.Agents.List(ctx, f, store.AgentOrder{}, store.Page{Number: number, Limit: limit})
+		return page(found.Agents, found.Total, err)
 	})
 }

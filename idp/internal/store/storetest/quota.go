@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
@@ -108,5 +110,53 @@ var quotaFacts = []fact{
 			return errFact
 		})
 		require.Zero(t, tokensUsed(t, b.DB, a.ID, noon))
+	}},
+	{"the agents with the most tokens come first", func(t *testing.T, b Backend) {
+		o, first, c := seed(t, b.DB)
+		other := organization("other")
+		insertOrganizations(t, b.DB, other)
+		client := map[string]store.Admission{first.ID: admission(o, first, c, noon)}
+		for id, home := range map[string]idp.Organization{"b": o, "c": o, "gone": o, "idle": o, "abroad": other} {
+			a := agent(home.ID, id)
+			insertAgents(t, b.DB, a)
+			insertCredentials(t, b.DB, credential(a, "of-"+id))
+			client[id] = admission(home, a, credential(a, "of-"+id), noon)
+		}
+		use := func(id string, n int, at time.Time) {
+			t.Helper()
+			asked := client[id]
+			asked.At, asked.MonthlyLimit = at, 0
+			for _, verdict := range admit(t, b.DB, slices.Repeat([]store.Admission{asked}, n)...) {
+				require.Equal(t, store.Admitted, verdict)
+			}
+		}
+		most := func(organizationID string, limit int) []store.AgentUsage {
+			return read(t, b.DB, func(ctx context.Context, tx *store.Tx) ([]store.AgentUsage, error) {
+				return tx.Stats.MostTokens(ctx, organizationID, noon, limit)
+			})
+		}
+		require.Empty(t, most("acme", 10))
+		use("gone", 90, noon)
+		use("abroad", 80, noon)
+		use("c", 500, noon.AddDate(0, -1, 0))
+		use("b", 64, noon)
+		use("c", 65, noon) // of the same rank as b
+		for range 70 {
+			use(first.ID, 1, noon)
+		}
+		gone := getAgent(t, b.DB, "acme", "gone")
+		gone.Status = idp.Decommissioned
+		update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return tx.Agents.Update(ctx, gone) })
+		want := []store.AgentUsage{
+			{AgentID: first.ID, Email: first.Email, Status: idp.Active, Tokens: 70},
+			{AgentID: "c", Email: "c@example.com", Status: idp.Active, Tokens: 65},
+			{AgentID: "b", Email: "b@example.com", Status: idp.Active, Tokens: 64},
+		}
+		require.Equal(t, want, most("acme", 10))
+		require.Equal(t, want[:2], most("acme", 2))
+		require.Equal(t, []store.AgentUsage{{AgentID: "abroad", Email: "abroad@example.com", Status: idp.Active, Tokens: 80}}, most("other", 10))
+		require.Empty(t, most("none", 10))
+		use("b", 10, noon) // past both
+		require.Equal(t, "b", most("acme", 10)[0].AgentID)
 	}},
 }

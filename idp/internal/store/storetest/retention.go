@@ -119,9 +119,7 @@ var retentionFacts = []fact{
 		require.Empty(t, rangeEvents(t, b.DB, "a", 0, 10))
 		require.Empty(t, listEvents(t, b.DB, store.EventFilter{OrganizationID: "a", Limit: 10}))
 		for _, filter := range eventFilters() {
-			want := slices.DeleteFunc(slices.Clone(left), func(e store.EventRow) bool { return !matches(filter, e) })
-			slices.Reverse(want)
-			require.Equal(t, want[:min(len(want), filter.Limit)], listEvents(t, b.DB, filter), "%+v", filter)
+			requireSame(t, pageOf(left, filter), listEvents(t, b.DB, filter), filter)
 		}
 		absent(t, b.DB, idp.ErrNotFound, func(ctx context.Context, tx *store.Tx) (store.EventRow, error) {
 			return tx.Events.Get(ctx, "", rows[slices.IndexFunc(rows, func(e store.EventRow) bool { return e.OrganizationID == "a" })].ID)

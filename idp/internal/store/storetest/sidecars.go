@@ -20,7 +20,7 @@ var sidecarFacts = []fact{
 		putSidecars(t, b.DB, given)
 		require.Equal(t, want, getSidecar(t, b.DB, "agent", "one"))
 		want = store.Sidecar{ID: "one", AgentID: "agent", OrganizationID: "other", Version: "2", PolicyRevision: "r2",
-			FeedCursor: "e.9", NextSequence: 1 << 40, LastHash: "ff", SeenAt: noon.Add(time.Hour)}
+			FeedCursor: "e.9", FeedCursorAt: noon.Add(time.Minute), Name: "edge", NextSequence: 1 << 40, LastHash: "ff", SeenAt: noon.Add(time.Hour)}
 		putSidecars(t, b.DB, want)
 		require.Equal(t, want, getSidecar(t, b.DB, "agent", "one"))
 		require.Equal(t, 1, listSidecars(t, b.DB, store.AnyOrganization, 1, 10).Total)

@@ -99,16 +99,20 @@ var statFacts = []fact{
 		seedPresent(t, b.DB)
 		present := func(organizationID string) store.Present {
 			return read(t, b.DB, func(ctx context.Context, tx *store.Tx) (store.Present, error) {
-				return tx.Stats.Present(ctx, organizationID, noon)
+				p, err := tx.Stats.Present(ctx, organizationID, noon)
+				require.NoError(t, err)
+				connected, recent, err := tx.Stats.Sidecars(ctx, organizationID, noon)
+				require.Equal(t, []int64{p.ConnectedSidecars, p.RecentSidecars}, []int64{connected, recent})
+				return p, err
 			})
 		}
-		a := store.Present{ActiveAgents: 2, SuspendedAgents: 1, DecommissionedAgents: 1, Credentials: 4, ExpiringCredentials: 2, ConnectedSidecars: 1, RecentSidecars: 2}
-		other := store.Present{ActiveAgents: 1, Credentials: 1, ConnectedSidecars: 1, RecentSidecars: 1}
+		a := store.Present{ActiveAgents: 2, SuspendedAgents: 1, DecommissionedAgents: 1, StagingAgents: 1, ProductionAgents: 2, Credentials: 4, ExpiringCredentials: 2, ConnectedSidecars: 1, RecentSidecars: 2}
+		other := store.Present{ActiveAgents: 1, ProductionAgents: 1, Credentials: 1, ConnectedSidecars: 1, RecentSidecars: 1}
 		require.Equal(t, a, present("a"))
 		require.Equal(t, other, present("b"))
 		require.Equal(t, store.Present{}, present("none"))
 		require.Equal(t, store.Present{
-			ActiveAgents: 3, SuspendedAgents: 1, DecommissionedAgents: 1, Credentials: 5, ExpiringCredentials: 2, ConnectedSidecars: 2, RecentSidecars: 3,
+			ActiveAgents: 3, SuspendedAgents: 1, DecommissionedAgents: 1, StagingAgents: 1, ProductionAgents: 3, Credentials: 5, ExpiringCredentials: 2, ConnectedSidecars: 2, RecentSidecars: 3,
 		}, present(store.AnyOrganization))
 	}},
 }
@@ -169,6 +173,9 @@ func seedPresent(t *testing.T, db store.DB) {
 		agents[id] = agent("a", id)
 		one := agents[id]
 		one.Status = status
+		if id == "two" {
+			one.Environment = "staging"
+		}
 		insertAgents(t, db, one)
 	}
 	agents["b"] = agent("b", "b-agent")

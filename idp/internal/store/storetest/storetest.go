@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"organizations", organizationFacts},
 		{"agents", agentFacts},
 		{"agent list", agentListFacts},
+		{"agent order", agentOrderFacts},
 		{"credentials", credentialFacts},
 		{"admissions", admissionFacts},
 		{"quota", quotaFacts},

@@ -147,6 +147,7 @@ var transactionFacts = []fact{
 		_, a, c := seed(t, b.DB)
 		for name, write := range everyWrite(a, c) {
 			require.ErrorIs(t, b.DB.View(t.Context(), write), store.ErrReadOnly, name)
+			require.ErrorIs(t, b.DB.Read(t.Context(), write), store.ErrReadOnly, name)
 		}
 		require.NoError(t, b.DB.View(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			return tx.Savepoint(ctx, func(ctx context.Context) error {
@@ -155,11 +156,35 @@ var transactionFacts = []fact{
 			})
 		}))
 	}},
+	{"each read sees what was committed before it, a view does not", func(t *testing.T, b Backend) {
+		setting := func(ctx context.Context, tx *store.Tx, name string) error {
+			_, err := tx.Settings.Get(ctx, name)
+			return err
+		}
+		var over []*store.Tx
+		between := func(name string) func(context.Context, *store.Tx) error {
+			return func(ctx context.Context, tx *store.Tx) error {
+				over = append(over, tx)
+				require.ErrorIs(t, setting(ctx, tx, name), idp.ErrNotFound)
+				update(t, b.DB, func(ctx context.Context, tx *store.Tx) error { return put(ctx, tx, name) })
+				return setting(ctx, tx, name)
+			}
+		}
+		require.ErrorIs(t, b.DB.View(t.Context(), between("view")), idp.ErrNotFound)
+		require.NoError(t, b.DB.Read(t.Context(), between("read")))
+		require.Equal(t, errFact, b.DB.Read(t.Context(), func(context.Context, *store.Tx) error { return errFact }))
+		for _, tx := range over {
+			err := setting(t.Context(), tx, "read")
+			require.Error(t, err, "the transaction is over")
+			require.NotErrorIs(t, err, idp.ErrNotFound)
+		}
+	}},
 	{"a context that has ended is refused and nothing runs", func(t *testing.T, b Backend) {
 		ended, end := context.WithCancel(t.Context())
 		end()
 		run := func(context.Context, *store.Tx) error { t.Error("ran"); return nil }
 		require.ErrorIs(t, b.DB.Update(ended, run), context.Canceled)
+		require.ErrorIs(t, b.DB.Read(ended, run), context.Canceled)
 		require.ErrorIs(t, b.DB.View(ended, run), context.Canceled)
 	}},
 	{"a context that ends meanwhile undoes everything", func(t *testing.T, b Backend) {
@@ -190,6 +215,7 @@ var transactionFacts = []fact{
 		nothing := func(context.Context, *store.Tx) error { return nil }
 		require.ErrorIs(t, b.DB.Update(t.Context(), nothing), store.ErrUnavailable)
 		require.ErrorIs(t, b.DB.View(t.Context(), nothing), store.ErrUnavailable)
+		require.ErrorIs(t, b.DB.Read(t.Context(), nothing), store.ErrUnavailable)
 		require.ErrorIs(t, b.DB.Ping(t.Context()), store.ErrUnavailable)
 		require.NoError(t, b.DB.Close())
 	}},

@@ -24,7 +24,7 @@ const (
 
 // dial connects to one server, whose replies are bounded.
 func (t *target) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: time.Minute}
+	dialer := &net.Dialer{Timeout: max(dialTimeout, t.budget), KeepAlive: time.Minute}
 	if t.tls {
 		// The server's name is that of the address.
 		conn, err := (&tls.Dialer{NetDialer: dialer, Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext(ctx, network, addr)

@@ -17,7 +17,7 @@ func (t *target) options() redis.UniversalOptions {
 	return redis.UniversalOptions{
 		Addrs: t.addrs, DB: t.db, Username: t.user, Password: t.password, Dialer: t.dial,
 
-		DialTimeout: dialTimeout, DialerRetries: 1,
+		DialTimeout: max(dialTimeout, t.budget), DialerRetries: 1,
 		ReadTimeout: t.budget, WriteTimeout: t.budget, ContextTimeoutEnabled: true,
 		MaxRetries: -1, MaxRedirects: 2, MinRetryBackoff: time.Millisecond, MaxRetryBackoff: 8 * time.Millisecond,
 		PoolSize: poolSize, PoolTimeout: t.budget, PipelinePoolSize: -1, ConnMaxIdleTime: 5 * time.Minute,

@@ -16,10 +16,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 // Patience is how long a server may take to become what a test waits for.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // Server is one redis-server or redis-sentinel.
 type Server struct {
@@ -60,24 +62,12 @@ func start(t testing.TB, binary string, args ...string) *Server {
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		port := l.Addr().(*net.TCPAddr).Port
-		require.NoError(t, l.Close())
-		if port+10000 > 65535 {
-			port -= 20000
-		}
-		if free(t, port) && free(t, port+10000) {
+		if port := commandtest.FreePort(t, 10_000); commandtest.TakePort(port + 10_000) {
 			return strconv.Itoa(port)
 		}
 	}
 	t.Fatal("no free port")
 	return ""
-}
-
-func free(t testing.TB, port int) bool {
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(port))
-	return err == nil && l.Close() == nil
 }
 
 func (s *Server) port() string {

@@ -3,6 +3,7 @@ package redistest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,11 +53,15 @@ func Sentinel(t testing.TB) *Failover {
 	f.Nodes[1] = Start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
 	for i := range f.Sentinels {
 		s := start(t, "redis-sentinel")
+		// By default a sentinel looks at a node every ten seconds, lets what it sees stand for
+		// eight, and does nothing for thirty after a stall of its own: more than a test waits for.
+		s.Do("SENTINEL", "DEBUG", "info-period", 500, "publish-period", 500, "tilt-period", 2000, "min-link-reconnect-period", 1000)
 		s.Do("SENTINEL", "MONITOR", master, host, port, 2)
 		s.Do("SENTINEL", "SET", master, "down-after-milliseconds", 1000)
 		s.Do("SENTINEL", "SET", master, "failover-timeout", 3000)
 		f.Sentinels[i] = s
 	}
+	t.Cleanup(f.explain)
 	require.Eventually(t, func() bool {
 		for _, s := range f.Sentinels {
 			if _, err := s.Try("SENTINEL", "CKQUORUM", master); err != nil || !strings.Contains(s.info("sentinel", "master0"), "slaves=1,sentinels=3") {
@@ -66,6 +71,17 @@ func Sentinel(t testing.TB) *Failover {
 		return f.Nodes[1].info("replication", "master_link_status") == "up"
 	}, Patience, 50*time.Millisecond)
 	return f
+}
+
+// explain prints what the sentinels did in a test that failed.
+func (f *Failover) explain() {
+	if !f.t.Failed() {
+		return
+	}
+	for _, s := range append(f.Sentinels[:], f.Nodes[:]...) {
+		log, err := os.ReadFile(filepath.Join(s.folder, "log"))
+		f.t.Logf("%s %v\n%s", s.Addr, err, log)
+	}
 }
 
 // URL is how a client finds the master.
@@ -85,6 +101,14 @@ func (f *Failover) Master() *Server {
 		}
 	}
 	return nil
+}
+
+// Quorum is how many sentinels must agree that the master is gone.
+func (f *Failover) Quorum(n int) {
+	f.t.Helper()
+	for _, s := range f.Sentinels {
+		s.Do("SENTINEL", "SET", master, "quorum", n)
+	}
 }
 
 // Failover kills the master and returns it, at once: the sentinels will notice.

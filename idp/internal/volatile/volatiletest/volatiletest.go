@@ -23,7 +23,7 @@ type fact struct {
 }
 
 // patience is how long a fact waits for what is soon to be.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Run holds a backend to the contract. open makes the replicas of one fact:
 // they share with each other, one at least, and know nothing yet. Times are the

@@ -24,7 +24,7 @@ import (
 const Variable = "TEST_DATABASE_URL"
 
 // patience bounds every step that makes a server or a database.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute
 
 // shared is the server of this process. It lives until the process ends.
 var shared struct {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 // Options shape a server.
@@ -130,7 +132,7 @@ func (s *Server) prepare() error {
 }
 
 func (s *Server) configure() error {
-	port, err := freePort()
+	port, err := commandtest.Port()
 	if err != nil {
 		return err
 	}
@@ -244,15 +246,6 @@ func (s *Server) remove() {
 			_, _ = s.command.Process.Wait()
 		}
 	})
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // Standby makes a stopped server come back as a standby without a primary, which takes reads only, or as a primary again.

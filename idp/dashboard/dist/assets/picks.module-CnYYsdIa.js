@@ -1,0 +1,1 @@
+var e={combo:`_combo_1l105_1`,open:`_open_1l105_9`,item:`_item_1l105_22`,list:`_list_1l105_29`,compact:`_compact_1l105_34`,option:`_option_1l105_39`,dot:`_dot_1l105_69`,text:`_text_1l105_83`,name:`_name_1l105_88`};export{e as t};

@@ -1,0 +1,5 @@
+-- What a sidecar is called, and since when it has acknowledged its cursor.
+
+-- +goose Up
+ALTER TABLE sidecars ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE sidecars ADD COLUMN feed_cursor_at INTEGER;
