@@ -21,13 +21,14 @@ import (
 type Process struct {
 	Args    []string // without the program's name
 	Environ []string // NAME=value
+	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
 
 // Current is the running process.
 func Current() Process {
-	return Process{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}
+	return Process{Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 }
 
 // Exit statuses.
@@ -40,6 +41,12 @@ const (
 // ErrUsage marks errors that are the caller's way of calling.
 var ErrUsage = errors.New("usage")
 
+// Exit is implemented by errors that have an exit status of their own.
+type Exit interface {
+	error
+	ExitStatus() int
+}
+
 // Main runs a program with its process's arguments until SIGINT or SIGTERM,
 // and ends the process with the program's exit status.
 func Main(run func(context.Context, Process) int) {
@@ -50,12 +57,28 @@ func Main(run func(context.Context, Process) int) {
 }
 
 // Run runs the command that the arguments name and returns the exit status.
+// What root has as its version, --version tells behind the build's.
 func Run(ctx context.Context, p Process, root *cobra.Command) int {
-	root.Version = obs.ReadBuild().String()
-	root.SetVersionTemplate(root.Name() + " {{.Version}}\n")
+	more := ""
+	if root.Version != "" {
+		more = ", " + root.Version
+	}
+	version := obs.ReadBuild().String() + more
+	// Not cobra's own: its template reaches every exported method of a program by
+	// name, so that the linker could leave none out, and both would be half as large again.
+	root.Version = ""
+	tell := root.Flags().BoolP("version", "v", false, "version for "+root.Name())
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", ErrUsage, err) })
-	root.Args, root.RunE = cobra.ArbitraryArgs, help
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w%s", ErrUsage, err, flagMeant(cmd, err))
+	})
+	root.Args, root.RunE = cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
+		if *tell {
+			_, err := fmt.Fprintln(p.Stdout, root.Name(), version)
+			return err
+		}
+		return help(cmd, args)
+	}
 	root.SetArgs(p.Args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
@@ -68,13 +91,17 @@ func Run(ctx context.Context, p Process, root *cobra.Command) int {
 	if errors.As(err, &problems) || errors.Is(err, ErrUsage) {
 		return ExitUsage
 	}
+	var exit Exit
+	if errors.As(err, &exit) {
+		return exit.ExitStatus()
+	}
 	return ExitFailed
 }
 
 // help is what a command does that only holds others.
 func help(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%w: unknown command %q for %q", ErrUsage, args[0], cmd.CommandPath())
+		return fmt.Errorf("%w: unknown command %q for %q%s", ErrUsage, args[0], cmd.CommandPath(), commandMeant(cmd, args[0]))
 	}
 	return cmd.Help()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -81,12 +82,34 @@ func TestExitStatuses(t *testing.T) {
 	require.NotEmpty(t, command.Current().Environ)
 }
 
+func TestWhatWasProbablyMeant(t *testing.T) {
+	for _, row := range []struct{ stderr, typed string }{
+		{"paint: usage: unknown flag: --color; did you mean --colour?\n", "show --color=red"},
+		{"paint: usage: unknown flag: --Colour; did you mean --colour?\n", "show --Colour red"},
+		{"paint: usage: unknown flag: --conf; did you mean --config?\n", "show --conf f"},
+		{"paint: usage: unknown flag: --nonsense\n", "show --nonsense"},
+		{"paint: usage: unknown flag: --co\n", "show --co"}, // --colour or --config
+		{"paint: usage: unknown shorthand flag: 'c' in -c\n", "show -c"},
+		{"paint: usage: unknown command \"shwo\" for \"paint\"; did you mean show?\n", "shwo"},
+		{"paint: usage: unknown command \"wals\" for \"paint\"; did you mean walls?\n", "wals fail"},
+		{"paint: usage: unknown command \"fial\" for \"paint walls\"; did you mean fail?\n", "walls fial"},
+		{"paint: usage: unknown command \"w\" for \"paint\"; did you mean walls?\n", "w"},
+		{"paint: usage: unknown command \"\" for \"paint\"\n", ""},
+		{"paint: usage: unknown command \"ceilings\" for \"paint\"\n", "ceilings"},
+	} {
+		status, stdout, stderr := run(t, nil, strings.Split(row.typed, " ")...)
+		require.Equal(t, command.ExitUsage, status, row.typed)
+		require.Equal(t, row.stderr, stderr)
+		require.Empty(t, stdout)
+	}
+}
+
 func TestEveryHangupReloads(t *testing.T) {
 	var reloads atomic.Int64
 	stop := command.OnHangup(t.Context(), func(context.Context) { reloads.Add(1) })
 	for want := range int64(2) {
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
-		require.Eventually(t, func() bool { return reloads.Load() == want+1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return reloads.Load() == want+1 }, time.Minute, time.Millisecond)
 	}
 	stop()
 }

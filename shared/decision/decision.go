@@ -4,15 +4,9 @@
 package decision
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"reflect"
-	"strings"
-	"time"
 )
 
 // Bounds of one batch, as POST /api/v1/audit/decisions enforces them.
@@ -97,11 +91,14 @@ func Hash(line []byte) string {
 // Anchor is what the PrevHash of the following record must be: the hash of
 // this record's line. It is "" after a gap that stands for lost sequences: the
 // record after it was chained to a line that exists no more, so nobody can check it.
-func (r *Record) Anchor(line []byte) string {
+func (r *Record) Anchor(line []byte) string { return r.Anchored(Hash(line)) }
+
+// Anchored is Anchor of a line with that hash.
+func (r *Record) Anchored(hash string) string {
 	if r.FirstSequence != nil {
 		return ""
 	}
-	return Hash(line)
+	return hash
 }
 
 // Linked reports whether r may follow a record with the anchor. A gap may
@@ -110,76 +107,11 @@ func (r *Record) Linked(anchor string) bool {
 	return anchor == "" || r.PrevHash == anchor || r.Outcome == Gap && r.PrevHash == ""
 }
 
-// ErrRecord is wrapped by every error of Parse.
-var ErrRecord = errors.New("decision record")
-
-// Parse reads one line strictly: known members only, by their exact names and
-// once each, never null, each rule checked. No two readers of a line that it
-// accepts can understand it differently.
-func Parse(line []byte) (Record, error) {
-	var r Record
-	if len(line) > MaxLine {
-		return r, fmt.Errorf("%w: longer than %d bytes", ErrRecord, MaxLine)
-	}
-	if err := json.Unmarshal(line, &r); err != nil {
-		return r, fmt.Errorf("%w: %w", ErrRecord, err)
-	}
-	if err := checkMembers(line); err != nil {
-		return r, err
-	}
-	return r, r.validate()
-}
-
-// memberBits gives each member of Record a bit.
-var memberBits = func() map[string]uint64 {
-	bits := map[string]uint64{}
-	for i, t := 0, reflect.TypeFor[Record](); i < t.NumField(); i++ {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		bits[name] = 1 << i
-	}
-	return bits
-}()
-
-// checkMembers walks a flat JSON object that is known to be valid:
-// encoding/json would take any case, the last of two, and null for nothing.
-func checkMembers(line []byte) error {
-	var seen uint64
-	for i := 0; i < len(line); i++ {
-		if line[i] != '"' {
-			continue
-		}
-		start := i + 1
-		for i++; line[i] != '"'; i++ {
-			if line[i] == '\\' {
-				i++
-			}
-		}
-		rest := bytes.TrimLeft(line[i+1:], " \t\r\n")
-		if len(rest) == 0 || rest[0] != ':' {
-			continue // a value
-		}
-		bit := memberBits[string(line[start:i])]
-		switch {
-		case bit == 0:
-			return fmt.Errorf("%w: unknown member %.64q", ErrRecord, line[start:i])
-		case seen&bit != 0:
-			return fmt.Errorf("%w: member %s stands there twice", ErrRecord, line[start:i])
-		case bytes.TrimLeft(rest[1:], " \t\r\n")[0] == 'n':
-			return fmt.Errorf("%w: member %s is null", ErrRecord, line[start:i])
-		}
-		seen |= bit
-	}
-	if seen&memberBits["sequence"] == 0 {
-		return fmt.Errorf("%w: sequence is missing", ErrRecord)
-	}
-	return nil
-}
-
 func (r *Record) validate() error {
-	if _, err := time.Parse(TimeLayout, r.Time); err != nil {
+	if !isTime(r.Time) {
 		return fmt.Errorf("%w: time must be RFC 3339 UTC with three decimals", ErrRecord)
 	}
-	if r.PrevHash != "" && (len(r.PrevHash) != hex.EncodedLen(sha256.Size) || strings.Trim(r.PrevHash, "0123456789abcdef") != "") {
+	if r.PrevHash != "" && !isHash(r.PrevHash) {
 		return fmt.Errorf("%w: prevHash must be 64 lower-case hexadecimal digits or empty", ErrRecord)
 	}
 	switch r.Outcome {

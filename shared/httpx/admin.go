@@ -25,17 +25,18 @@ type AdminOptions struct {
 	Live         Probe           // GET /health/live: touches nothing outside the process
 	Ready        Probe           // GET /ready
 	WriteMetrics func(io.Writer) // GET /metrics
+	Profiles     bool            // GET /debug/pprof/: see obs.RecordContention
 }
 
 // AdminHandler answers on the address for operators, which no client of the
-// program can reach: the probes, the metrics, and /debug/pprof/.
+// program can reach: the probes, the metrics, and the profiles where they are on.
 func AdminHandler(opts AdminOptions) fasthttp.RequestHandler {
 	probes := map[string]Probe{"/health": opts.Health, "/health/live": opts.Live, "/ready": opts.Ready}
 	return func(ctx *fasthttp.RequestCtx) {
 		path := string(ctx.Path())
 		probe := probes[path]
 		metrics := path == "/metrics" && opts.WriteMetrics != nil
-		profile := path == "/debug/pprof" || strings.HasPrefix(path, "/debug/pprof/")
+		profile := opts.Profiles && (path == "/debug/pprof" || strings.HasPrefix(path, "/debug/pprof/"))
 		switch {
 		case probe == nil && !metrics && !profile:
 			WriteError(ctx, apierr.New(apierr.NotFound, "there is nothing here").WithReason("not_found"))

@@ -21,6 +21,7 @@ func TestAdmin(t *testing.T) {
 		Live:         func(context.Context) (int, any) { return 200, map[string]string{"status": "ok"} },
 		Ready:        func(context.Context) (int, any) { return ready, map[string]string{"status": "starting"} },
 		WriteMetrics: func(w io.Writer) { _, _ = io.WriteString(w, "idp_up 1\n") },
+		Profiles:     true,
 	})}, httpx.ListenOptions{})
 	get := func(method, path string) (*http.Response, string) {
 		request, err := http.NewRequest(method, "http://"+r.addr+path, nil)
@@ -48,6 +49,9 @@ func TestAdmin(t *testing.T) {
 	is("HEAD", "/health", 200, "")
 	is("GET", "/debug/pprof/", 200, "goroutine")
 	is("GET", "/debug/pprof/goroutine?debug=1", 200, "goroutine profile:")
+	for _, profile := range []string{"heap", "allocs", "mutex", "block", "profile?seconds=1"} {
+		is("GET", "/debug/pprof/"+profile, 200, "\x1f\x8b") // gzip
+	}
 	is("GET", "/", 404, "NOT_FOUND")
 	is("GET", "/healthz", 404, "NOT_FOUND")
 	is("GET", "/health/", 404, "NOT_FOUND")
@@ -56,7 +60,7 @@ func TestAdmin(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 
 	bare := start(t, httpx.Options{Handler: httpx.AdminHandler(httpx.AdminOptions{})}, httpx.ListenOptions{})
-	for _, path := range []string{"/health", "/ready", "/metrics"} {
+	for _, path := range []string{"/health", "/ready", "/metrics", "/debug/pprof", "/debug/pprof/", "/debug/pprof/heap"} {
 		require.Equal(t, 404, bare.raw(t, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n").status)
 	}
 }

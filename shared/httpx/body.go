@@ -93,9 +93,9 @@ func bodyRead(ctx *fasthttp.RequestCtx) bool {
 	return opened && b.read
 }
 
-// closeUnread closes the connection after the answer, so that no byte of an
-// unread body is taken for a request, and lets the answer arrive before.
-func closeUnread(ctx *fasthttp.RequestCtx) {
+// CloseUnread closes the connection after the answer, so that no byte of what
+// is left unread is taken for a request, and lets the answer arrive before.
+func CloseUnread(ctx *fasthttp.RequestCtx) {
 	ctx.SetConnectionClose()
 	if c := connOf(ctx); c != nil {
 		c.unread.Store(true)

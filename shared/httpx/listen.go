@@ -37,8 +37,10 @@ const (
 	defaultWriteTimeout = 30 * time.Second
 	keepAlive           = 60 * time.Second
 	writeChunk          = 64 << 10
-	lingerTime          = 500 * time.Millisecond
-	lingerBytes         = 256 << 10
+
+	// LingerTime is how long Linger waits for the other side to be done.
+	LingerTime  = 2 * time.Second
+	lingerBytes = 8 << 20
 )
 
 // Listener accepts TCP connections, counts them by address, and knows those
@@ -113,6 +115,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 // add counts a connection; nil if its address has too many.
 func (l *Listener) add(inner net.Conn) *conn {
 	c := &conn{Conn: inner, listener: l, since: time.Now()}
+	c.direct.Open(inner)
 	address := addressOf(inner.RemoteAddr())
 	if l.opts.MaxPerAddress > 0 && address.IsValid() && !within(address, l.opts.Exempt) {
 		c.from = prefixOf(address)
@@ -170,6 +173,7 @@ func (l *Listener) cut(which func(*conn) bool) {
 // a time; Close may come from any.
 type conn struct {
 	net.Conn
+	direct   NonBlocking // to and from Conn
 	listener *Listener
 	from     netip.Prefix // counted under; invalid if not counted
 	since    time.Time
@@ -197,9 +201,9 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.receive(p)
 	for n == 0 && err != nil && c.readUntil.Early(c.Conn, err) {
-		n, err = c.Conn.Read(p)
+		n, err = c.receive(p)
 	}
 	c.got += n
 	if n > 0 && !c.heard.Load() {
@@ -209,6 +213,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.lined.Store(true)
 	}
 	return n, err
+}
+
+func (c *conn) receive(p []byte) (int, error) {
+	if n, err := c.direct.Receive(p); n > 0 || err != nil {
+		return n, err
+	}
+	return c.Conn.Read(p)
 }
 
 // pace makes reads follow a Pace, from now until the next SetReadDeadline.
@@ -229,9 +240,12 @@ func (c *conn) SetDeadline(t time.Time) error {
 
 // Write gives each chunk a deadline, so that a long answer may take long but a
 // client that does not read is let go. A deadline is a timer to move: one of
-// which more than half is left does.
+// which more than half is left does. What need not wait needs none.
 func (c *conn) Write(p []byte) (written int, err error) {
 	c.lined.Store(false)
+	if written = c.direct.Send(p); written == len(p) {
+		return written, nil
+	}
 	for {
 		chunk := p[written:min(len(p), written+writeChunk)]
 		if err := c.extend(); err != nil {
@@ -260,20 +274,29 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// Close is idempotent. With unread input on the socket the kernel would answer
-// with a reset, which can overtake our last bytes: say that we are done, then
-// read on for a moment.
+// Close is idempotent.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
 	defer c.listener.remove(c)
-	if half, ok := below[interface{ CloseWrite() error }](c.Conn); ok && c.unread.Load() && half.CloseWrite() == nil {
-		if c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the connection is closed next
-		}
+	if c.unread.Load() {
+		Linger(c.Conn)
 	}
 	return c.Conn.Close()
+}
+
+// Linger says on the socket below c that we are done, and reads on until the
+// other side is, for LingerTime or 8 MiB at most; c is closed next. Else the kernel
+// resets a connection on which input is left, and a client that is still sending
+// fails before it sees our answer (RFC 9112, section 9.6).
+func Linger(c net.Conn) {
+	socket := Socket(c)
+	half, ok := socket.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || socket.SetReadDeadline(time.Now().Add(LingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, socket, lingerBytes) // whatever ends it, the connection is closed next
 }
 
 // connOf finds our connection below a request's; nil if it is another listener's.

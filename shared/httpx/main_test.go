@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // running is a server at work on a loopback port.
 type running struct {
@@ -38,8 +38,13 @@ type running struct {
 	served chan error
 }
 
-// start serves until the test ends, or until stop.
+// start serves until the test ends, or until stop; then it drains for 2 s.
 func start(t *testing.T, opts httpx.Options, listen httpx.ListenOptions) *running {
+	t.Helper()
+	return startDraining(t, 2*time.Second, opts, listen)
+}
+
+func startDraining(t *testing.T, drain time.Duration, opts httpx.Options, listen httpx.ListenOptions) *running {
 	t.Helper()
 	r := &running{log: &obstest.Output{}, served: make(chan error, 1)}
 	opts.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -48,7 +53,7 @@ func start(t *testing.T, opts httpx.Options, listen httpx.ListenOptions) *runnin
 	r.ln, r.addr, r.server = ln, ln.Addr().String(), httpx.NewServer(opts)
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	go func() { r.served <- httpx.Serve(ctx, r.server, ln, 2*time.Second) }()
+	go func() { r.served <- httpx.Serve(ctx, r.server, ln, drain) }()
 	t.Cleanup(func() {
 		stop()
 		select {
@@ -93,7 +98,7 @@ type answer struct {
 }
 
 // raw sends bytes and reads the first response. A connection that stays open is
-// told by a quarter of a second of silence.
+// told by a quarter of a second of silence, unless the response says that it closes.
 func (r *running) raw(t *testing.T, request string) answer {
 	t.Helper()
 	c := r.dial(t)
@@ -104,16 +109,46 @@ func (r *running) raw(t *testing.T, request string) answer {
 
 func read(t *testing.T, c net.Conn) answer {
 	t.Helper()
+	a, err := tryRead(c)
+	require.NoError(t, err)
+	return a
+}
+
+// tryRead is read where the server may have lost its patience with anybody, as the
+// machine had no time for us.
+func tryRead(c net.Conn) (answer, error) {
 	br := bufio.NewReader(c)
 	response, err := http.ReadResponse(br, nil)
-	require.NoError(t, err)
+	if err != nil {
+		return answer{}, err
+	}
 	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.NoError(t, c.SetReadDeadline(time.Now().Add(250*time.Millisecond)))
+	if err != nil {
+		return answer{}, err
+	}
+	silence := 250 * time.Millisecond
+	if response.Close {
+		silence = patience
+	}
+	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
+		return answer{}, err
+	}
 	rest, err := io.ReadAll(br)
+	return answer{status: response.StatusCode, header: response.Header, body: string(body), rest: string(rest), closed: !timedOut(err)}, nil
+}
+
+func timedOut(err error) bool {
 	var network net.Error
-	open := errors.As(err, &network) && network.Timeout()
-	return answer{status: response.StatusCode, header: response.Header, body: string(body), rest: string(rest), closed: !open}
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// persist tries again what a server of little patience may refuse to anybody whom
+// the machine holds up.
+func persist(t *testing.T, what string, try func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !try(); {
+		require.True(t, time.Now().Before(end), what)
+	}
 }
 
 func eventually(t *testing.T, condition func() bool, what string) {

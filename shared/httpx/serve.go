@@ -48,7 +48,7 @@ func Serve(ctx context.Context, server *fasthttp.Server, ln *Listener, drain tim
 		late = fmt.Errorf("%w: %d were open after %v", ErrCut, ln.Open(), drain)
 	} else {
 		// The last answers are on their way; hijacked connections are nothing that the server waits for.
-		_ = released(ln, max(lingerTime, time.Until(end))) // what stays is cut
+		_ = released(ln, max(LingerTime, time.Until(end))) // what stays is cut
 	}
 	ln.cut(func(*conn) bool { return true })
 	return errors.Join(late, <-served, released(ln, patience))

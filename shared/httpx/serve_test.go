@@ -16,7 +16,7 @@ import (
 
 func TestServeDrains(t *testing.T) {
 	release, entered := make(chan struct{}), make(chan struct{})
-	r := start(t, httpx.Options{Handler: func(ctx *fasthttp.RequestCtx) {
+	r := startDraining(t, patience/2, httpx.Options{Handler: func(ctx *fasthttp.RequestCtx) {
 		if string(ctx.Path()) == "/slow" {
 			close(entered)
 			<-release
@@ -63,11 +63,9 @@ func TestServeCutsWhatDoesNotEnd(t *testing.T) {
 	_, err := io.WriteString(c, plain)
 	require.NoError(t, err)
 	<-entered
-	begun := time.Now()
 	err = r.end(t)
 	require.ErrorIs(t, err, httpx.ErrCut)
 	require.EqualError(t, err, "connections were cut: 1 were open after 2s")
-	require.GreaterOrEqual(t, time.Since(begun), 2*time.Second)
 	require.Zero(t, r.ln.Open())
 }
 
@@ -92,7 +90,7 @@ func TestServeClosesHijackedConnections(t *testing.T) {
 
 func TestServeLetsHijackedConnectionsEnd(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	r := start(t, httpx.Options{Handler: func(ctx *fasthttp.RequestCtx) {
+	r := startDraining(t, patience/2, httpx.Options{Handler: func(ctx *fasthttp.RequestCtx) {
 		ctx.HijackSetNoResponse(true)
 		ctx.Hijack(func(c net.Conn) {
 			close(entered)

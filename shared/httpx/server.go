@@ -143,13 +143,13 @@ func (e *edge) handle(ctx *fasthttp.RequestCtx) {
 	if e.Stream {
 		e.Handler(ctx)
 		if !bodyRead(ctx) {
-			closeUnread(ctx)
+			CloseUnread(ctx)
 		}
 		return
 	}
 	if refusal := framing(&ctx.Request.Header); refusal != nil {
 		e.Refuse(ctx, refusal)
-		closeUnread(ctx)
+		CloseUnread(ctx)
 		return
 	}
 	e.Handler(ctx)
@@ -169,7 +169,7 @@ func (e *edge) recover(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.Set(headerRequestID, id)
 	}
 	e.Refuse(ctx, apierr.New(apierr.Internal, "internal error").WithReason("panic"))
-	closeUnread(ctx)
+	CloseUnread(ctx)
 }
 
 // unparsed answers a request that could not be read to its end.
@@ -185,5 +185,5 @@ func (e *edge) unparsed(ctx *fasthttp.RequestCtx, err error) {
 		return
 	}
 	e.Refuse(ctx, refusal)
-	closeUnread(ctx)
+	CloseUnread(ctx)
 }

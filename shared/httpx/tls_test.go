@@ -20,7 +20,7 @@ import (
 	"github.com/sentryagent/agentidp/shared/httpx"
 )
 
-var hello = httpx.Options{HeadTimeout: time.Second, Handler: func(ctx *fasthttp.RequestCtx) { httpx.WriteJSON(ctx, 200, "hello") }}
+var hello = httpx.Options{HeadTimeout: patience, Handler: func(ctx *fasthttp.RequestCtx) { httpx.WriteJSON(ctx, 200, "hello") }}
 
 func TestTLSVersions(t *testing.T) {
 	c := newCertified(t)
@@ -172,7 +172,7 @@ func TestHandshakesAreBounded(t *testing.T) {
 	c := newCertified(t)
 	refusals := atomic.Int64{}
 	opts := hello
-	opts.HeadTimeout = 2 * time.Second
+	opts.HeadTimeout = 6 * time.Second // in which the others must come too
 	opts.Refuse = func(*fasthttp.RequestCtx, *apierr.Error) { refusals.Add(1) }
 	r := start(t, opts, httpx.ListenOptions{TLS: c.tls.Config(), MaxPerAddress: 3})
 	silent, half := r.dial(t), r.dial(t)
@@ -188,11 +188,10 @@ func TestHandshakesAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, sent)
 	require.EqualValues(t, 1, r.ln.Refused())
-	begun := time.Now()
 	for _, conn := range []net.Conn{silent, half, third} {
-		_, _ = io.Copy(io.Discard, conn) // ends when the server closes it
+		_, err := io.Copy(io.Discard, conn)
+		require.False(t, timedOut(err), "it ends when the server closes it")
 	}
-	require.Less(t, time.Since(begun), 8*time.Second)
 	eventually(t, func() bool { return r.ln.Open() == 0 }, "all gone")
 
 	plainText := r.dial(t)

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"strings"
+	"sync/atomic"
 )
 
 // Formats of the log.
@@ -42,9 +44,41 @@ var secretNames = map[string]bool{
 
 var separators = strings.NewReplacer("_", "", "-", "", ".", "")
 
+// maxNames bounds the names that are remembered: those in the code are fewer,
+// those out of data are without end.
+const maxNames = 256
+
+// known remembers of attribute names whether they are secret ones. Safe for
+// concurrent use; an addition that another overtakes is made again.
+type known struct {
+	names atomic.Pointer[map[string]bool] // never written after it is stored
+}
+
+var names known
+
+func (k *known) secret(name string) bool {
+	before := k.names.Load()
+	if before != nil {
+		if secret, seen := (*before)[name]; seen {
+			return secret
+		}
+	}
+	secret := secretNames[separators.Replace(strings.ToLower(name))]
+	after := map[string]bool{}
+	if before != nil {
+		if len(*before) >= maxNames {
+			return secret
+		}
+		maps.Copy(after, *before)
+	}
+	after[strings.Clone(name)] = secret
+	k.names.CompareAndSwap(before, &after)
+	return secret
+}
+
 // replace is the handler's view of one attribute, the message included.
 func replace(_ []string, a slog.Attr) slog.Attr {
-	if secretNames[separators.Replace(strings.ToLower(a.Key))] {
+	if names.secret(a.Key) {
 		return slog.String(a.Key, masked)
 	}
 	switch a.Value.Kind() {

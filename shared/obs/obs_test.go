@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
@@ -181,4 +182,45 @@ func BenchmarkMask(b *testing.B) {
 	for b.Loop() {
 		Mask("/api/v1/agents/0190a1b2-0000-7000-8000-000000000000/credentials")
 	}
+}
+
+func BenchmarkLogLine(b *testing.B) {
+	logger, err := NewLogger(io.Discard, FormatJSON, slog.LevelInfo)
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		logger.LogAttrs(b.Context(), slog.LevelInfo, "request",
+			slog.String("operation", "issueToken"), slog.String("method", "POST"), slog.String("path", "/api/v1/token"), slog.Int("status", 200),
+			slog.Duration("took", 1234567), slog.String("request_id", "0190a1b2-0000-7000-8000-000000000000"), slog.String("address", "127.0.0.1"),
+			slog.String("agent_id", "0190a1b2-0000-7000-8000-000000000000"), slog.String("organization_id", "default"),
+			slog.String("client_id", "aidp_c_0123456789012345678901"), slog.String("jti", "0190a1b2-0000-7000-8000-000000000000"))
+	}
+}
+
+// What is passed without a search holds nothing that a search would find.
+func TestPlainTextHoldsNoShape(t *testing.T) {
+	for _, shape := range shapes {
+		require.False(t, plain(shape.hint), "%q", shape.hint)
+	}
+	for _, text := range []string{"é", "\xff", strings.Repeat("a", maxValue+1)} {
+		require.False(t, plain(text))
+	}
+	for _, text := range []string{"", "POST", "/api/v1/token", "0190a1b2-0000-7000-8000-000000000000"} {
+		require.True(t, plain(text), text)
+		require.Equal(t, text, Mask(text))
+	}
+}
+
+func TestNamesAreRemembered(t *testing.T) {
+	var k known
+	for range 2 {
+		require.True(t, k.secret("Client_Secret"))
+		require.False(t, k.secret("client_id"))
+	}
+	require.Len(t, *k.names.Load(), 2)
+	for i := range 2 * maxNames {
+		require.False(t, k.secret(fmt.Sprint("name", i)))
+	}
+	require.Len(t, *k.names.Load(), maxNames, "bounded")
+	require.True(t, k.secret("pass-word"), "also those that are not remembered")
 }

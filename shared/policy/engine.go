@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // Engine is one loaded policy. It is immutable and safe for concurrent use.
 type Engine struct {
-	prepared rego.PreparedEvalQuery
-	options  []rego.EvalOption // those that every evaluation shares
+	ask      func() *topdown.Query // a fresh one for each evaluation
+	terms    *terms
+	decided  map[*ast.Term]Decision // what the rules say in so many words
 	timeout  time.Duration
 	revision string
 	source   *source
@@ -51,14 +51,14 @@ func New(ctx context.Context, folder fs.FS, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	prepared, err := rego.New(rego.Query(query), rego.Compiler(compiler), rego.Store(source.store), rego.Transaction(txn),
-		rego.Capabilities(allowed), rego.StrictBuiltinErrors(true), rego.GenerateJSON(generate)).PrepareForEval(ctx)
+	ask, err := asking(compiler, source.store, txn)
 	if err != nil {
 		return nil, err
 	}
 	return &Engine{
-		prepared: prepared,
-		options:  []rego.EvalOption{rego.EvalTransaction(txn), rego.EvalMetrics(metrics.NoOp())},
+		ask:      ask,
+		terms:    &terms{},
+		decided:  constants(compiler),
 		timeout:  options.Timeout,
 		revision: source.revision,
 		source:   source,
@@ -73,9 +73,6 @@ var errMissing = errors.New("no policy has been loaded")
 func missing() *Engine {
 	return &Engine{missing: true, source: &source{data: ast.NewObject()}, use: everything}
 }
-
-// generate turns the result into a Decision while OPA still holds it.
-func generate(term *ast.Term, _ *rego.EvalContext) (any, error) { return parseDecision(term) }
 
 // Revision identifies the policy: 32 hexadecimal digits over its files.
 func (e *Engine) Revision() string { return e.revision }
@@ -114,22 +111,20 @@ func (e *Engine) Decide(ctx context.Context, in Input, understood ...string) (de
 		return Unavailable(ReasonMissing, errMissing)
 	}
 	stop := &stop{ctx: ctx, start: time.Now(), timeout: e.timeout}
-	timer := time.AfterFunc(e.timeout, stop.Cancel)
-	defer timer.Stop()
-
-	options := make([]rego.EvalOption, 0, 4)
-	options = append(options, e.options...)
-	options = append(options, rego.EvalParsedInput(in.value()), rego.EvalExternalCancel(stop))
-	results, err := e.prepared.Eval(ctx, options...)
+	answers := 0
+	err = e.ask().WithInput(ast.NewTerm(e.terms.input(&in, &e.use))).WithCancel(stop).Iter(ctx, func(result topdown.QueryResult) (err error) {
+		answers++
+		decision, err = e.read(result[bound])
+		return err
+	})
 	switch {
 	case err != nil && stop.stopped:
 		return Unavailable(ReasonTimeout, err)
 	case err != nil:
 		return Unavailable(ReasonError, err)
-	case len(results) != 1:
+	case answers != 1:
 		return Unavailable(ReasonError, errNoDecision)
 	}
-	decision = results[0].Expressions[0].Value.(Decision) // what generate made; a panic is a denial
 	if name := decision.misunderstood(understood); name != "" {
 		return Unavailable(ReasonError, fmt.Errorf("obligation %q is not understood here", name))
 	}

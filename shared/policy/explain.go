@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
@@ -42,7 +40,9 @@ func (e *Engine) Explain(ctx context.Context, in Input) *Explanation {
 	slow := *e
 	slow.timeout = explainTime
 	t := &tracer{reads: map[string]ast.Ref{}, depth: map[uint64]int{}, step: map[uint64]int{}}
-	slow.options = append(slices.Clone(e.options), rego.EvalQueryTracer(t), rego.EvalRuleIndexing(false))
+	if e.ask != nil {
+		slow.ask = func() *topdown.Query { return e.ask().WithQueryTracer(t).WithIndexing(false) }
+	}
 	x := &Explanation{reads: t.reads}
 	x.Decision, x.Err = slow.Decide(ctx, in)
 	x.Steps = t.steps

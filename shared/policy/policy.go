@@ -127,14 +127,16 @@ func Unavailable(reason string, cause error) (Decision, error) {
 	return Decision{Reason: reason}, err
 }
 
-// InputUse says which members of input.request a policy can read, and whether
-// it can read input.rpc. A decision depends on the others in no way.
-type InputUse struct{ Method, Host, Path, Peer, RPC bool }
+// InputUse says which members of input.request a policy can read, whether it can
+// read input.rpc and input.token.scope, and whether anything else that tells one
+// caller or token from another: Identity. A decision depends on what it cannot
+// read in no way; input.route is always read.
+type InputUse struct{ Method, Host, Path, Peer, RPC, Scope, Identity bool }
 
 // Options of an engine; zero values take the defaults.
 type Options struct {
 	Timeout     time.Duration // of one decision, default 50 ms
-	TestTimeout time.Duration // of the policy's own unit tests together, default 10 s
+	TestTimeout time.Duration // of the policy's own unit tests together, default a minute
 	// Sidecar leaves out what is in package agentidp.own, the rights that agents
 	// have over themselves at the management API. The unit tests still see it.
 	Sidecar bool
@@ -146,7 +148,7 @@ func (o Options) withDefaults() Options {
 		o.Timeout = 50 * time.Millisecond
 	}
 	if o.TestTimeout <= 0 {
-		o.TestTimeout = 10 * time.Second
+		o.TestTimeout = time.Minute
 	}
 	if o.Now == nil {
 		o.Now = time.Now

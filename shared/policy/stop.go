@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -16,28 +15,48 @@ const (
 	starvedFactor = 4
 )
 
+// A look at the clock takes as long as a step. So it is looked at before every
+// clockSteps-th step, and before each one of an evaluation whose steps are slow.
+const (
+	clockSteps = 16
+	slowStep   = 20 * time.Microsecond
+)
+
 // stop ends an evaluation at its deadline or with the caller's context. OPA
-// polls it before every expression, so no goroutine waits.
+// polls it before every expression, so no goroutine and no timer waits. It is owned by
+// the evaluating goroutine.
 type stop struct {
 	ctx     context.Context
 	start   time.Time
 	timeout time.Duration
-	late    atomic.Bool // set by the timer
 
-	// Owned by the evaluating goroutine.
 	steps   int
+	look    int           // the step before which the clock is looked at
+	elapsed time.Duration // at the last look
 	stopped bool
 }
 
 var _ topdown.Cancel = (*stop)(nil)
 
-func (s *stop) Cancel() { s.late.Store(true) }
+func (s *stop) Cancel() { s.stopped = true }
 
 func (s *stop) Cancelled() bool {
 	s.steps++
-	if s.late.Load() {
-		s.stopped = s.stopped || s.steps > starvedSteps || time.Since(s.start) > starvedFactor*s.timeout
+	if s.steps >= s.look {
+		s.watch(time.Since(s.start))
 	}
 	s.stopped = s.stopped || s.ctx.Err() != nil
 	return s.stopped
+}
+
+// watch judges the time since start.
+func (s *stop) watch(elapsed time.Duration) {
+	if elapsed > s.timeout {
+		s.stopped = s.stopped || s.steps > starvedSteps || elapsed > starvedFactor*s.timeout
+	}
+	pace := clockSteps
+	if elapsed-s.elapsed > slowStep*clockSteps {
+		pace = 1
+	}
+	s.look, s.elapsed = s.steps+pace, elapsed
 }

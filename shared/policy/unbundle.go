@@ -184,7 +184,7 @@ func verifyFiles(files []File, kid string, keys token.Keys) (*bundle.Manifest, e
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKIXPublicKey(key)
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return nil, err
 	}

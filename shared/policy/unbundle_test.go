@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,11 +21,11 @@ import (
 const issuer = "https://idp.example"
 
 // Key makes a signer the key set that a sidecar has.
-func (s signer) Key(kid string) (*rsa.PublicKey, error) {
+func (s signer) Key(kid string) (*token.Key, error) {
 	if kid != "k-1" {
 		return nil, token.ErrUnknownKey
 	}
-	return &s.key.PublicKey, nil
+	return token.NewKey(&s.key.PublicKey), nil
 }
 
 // signed packs files as a bundle under a manifest, whatever they are worth.
@@ -152,7 +151,7 @@ func TestBundleDecidesAsTheBuiltInPolicy(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, builtIn(t).Revision(), served.Revision(), "what the IdP says is in force")
 	require.Equal(t, builtIn(t).Tests(), served.Tests(), "the tests see the whole policy")
-	require.Equal(t, InputUse{}, served.Uses())
+	require.Equal(t, InputUse{Scope: true}, served.Uses())
 	require.True(t, builtIn(t).Uses().Path)
 
 	built, err := New(t.Context(), policies.Sidecar, Options{Timeout: patient, Sidecar: true})

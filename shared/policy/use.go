@@ -2,9 +2,9 @@ package policy
 
 import "github.com/open-policy-agent/opa/v1/ast"
 
-var everything = InputUse{Method: true, Host: true, Path: true, Peer: true, RPC: true}
+var everything = InputUse{Method: true, Host: true, Path: true, Peer: true, RPC: true, Scope: true, Identity: true}
 
-// uses finds every reference to input.request and input.rpc in compiled modules, where
+// uses finds every reference to members of input in compiled modules, where
 // imports and aliases are resolved and input by itself is a reference too.
 // Whatever is not a plain path, like input[x] or input.request alone, counts
 // as reading all.
@@ -27,9 +27,11 @@ func (u *InputUse) add(more InputUse) {
 	u.Path = u.Path || more.Path
 	u.Peer = u.Peer || more.Peer
 	u.RPC = u.RPC || more.RPC
+	u.Scope = u.Scope || more.Scope
+	u.Identity = u.Identity || more.Identity
 }
 
-// readBy says what one reference can read of input.request and input.rpc.
+// readBy says what one reference can read of input.
 func readBy(ref ast.Ref) InputUse {
 	if !ref[0].Equal(ast.InputRootDocument) {
 		return InputUse{}
@@ -42,8 +44,12 @@ func readBy(ref ast.Ref) InputUse {
 		return everything
 	case member == "rpc":
 		return InputUse{RPC: true}
+	case member == "agent":
+		return InputUse{Identity: true}
+	case member == "token":
+		return tokenBy(ref)
 	case member != "request":
-		return InputUse{}
+		return InputUse{} // input.route, or nothing that there is
 	case len(ref) == 2:
 		return everything
 	}
@@ -61,4 +67,12 @@ func readBy(ref ast.Ref) InputUse {
 		return InputUse{} // no such member
 	}
 	return everything
+}
+
+// tokenBy says what a reference into input.token can read.
+func tokenBy(ref ast.Ref) InputUse {
+	if len(ref) > 2 && ref[2].Value == ast.String("scope") {
+		return InputUse{Scope: true}
+	}
+	return InputUse{Scope: true, Identity: true}
 }

@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -74,27 +75,34 @@ func scope(s string) bool {
 	return s == "" || previous != ' '
 }
 
-// claimSet is Claims on their way through the JWT library, which checks the
-// signature, then what the getters say, then Validate. It is filled by read
-// before: the library would read names in any case, take the last of two, and
-// not call UnmarshalJSON for null.
+// claimSet is Claims on their way through the JWT library's validator, which
+// checks what the getters say, then Validate. The library does not read them: it
+// would take names in any case, the last of two, and null for a set of none.
 type claimSet struct {
 	Claims
 	foreign     bool
 	hasRev      bool
 	maxLifetime time.Duration
+
+	room          []byte // what the claims are decoded to, and their texts are parts of
+	audience      [1]string
+	exp, iat, nbf jwt.NumericDate
 }
 
-// UnmarshalJSON keeps what read found in the same bytes.
-func (s *claimSet) UnmarshalJSON([]byte) error { return nil }
+// claimSets keep the room.
+var claimSets = sync.Pool{New: func() any { return &claimSet{room: make([]byte, 0, 1024)} }}
+
+// forget makes s ready for another token.
+func (s *claimSet) forget() { *s = claimSet{room: s.room[:0]} }
 
 // read takes the claims by exact names and strict types. Unknown claims are
-// ignored (RFC 7519 section 4).
+// ignored (RFC 7519 section 4). The texts are good until forget.
 func (s *claimSet) read(segment string) error {
-	data, ok := decode(segment)
+	data, ok := appendDecoded(s.room, segment)
 	if !ok {
 		return refuse(Malformed, "claims are not base64url")
 	}
+	s.room = data
 	wrong := ""
 	err := ReadObject(data, func(name, value []byte) {
 		if !s.member(name, value) && wrong == "" {
@@ -117,19 +125,19 @@ func (s *claimSet) read(segment string) error {
 func (s *claimSet) member(name, value []byte) (ok bool) {
 	switch string(name) {
 	case "iss":
-		s.Issuer, ok = stringOf(value)
+		s.Issuer, ok = textIn(value)
 	case "sub":
-		s.Subject, ok = stringOf(value)
+		s.Subject, ok = textIn(value)
 	case "aud":
-		s.Audience, ok = audienceOf(value)
+		ok = s.readAudience(value)
 	case "client_id":
-		s.ClientID, ok = stringOf(value)
+		s.ClientID, ok = textIn(value)
 	case "scope":
-		s.Scope, ok = stringOf(value)
+		s.Scope, ok = textIn(value)
 	case "jti":
-		s.JTI, ok = stringOf(value)
+		s.JTI, ok = textIn(value)
 	case "org":
-		s.Organization, ok = stringOf(value)
+		s.Organization, ok = textIn(value)
 	case "iat":
 		s.IssuedAt, ok = integerOf(value)
 	case "exp":
@@ -150,11 +158,20 @@ func (s *claimSet) member(name, value []byte) (ok bool) {
 	return ok
 }
 
-func audienceOf(value []byte) ([]string, bool) {
-	if one, ok := stringOf(value); ok {
-		return []string{one}, true
+// textIn is stringOf without a copy: a part of value, unless that has escapes.
+func textIn(value []byte) (string, bool) {
+	r := reader{data: value}
+	s, ok := r.text()
+	return textOf(s), ok
+}
+
+func (s *claimSet) readAudience(value []byte) (ok bool) {
+	if s.audience[0], ok = textIn(value); ok {
+		s.Audience = s.audience[:]
+		return true
 	}
-	return stringsOf(value)
+	s.Audience, ok = stringsOf(value)
+	return ok
 }
 
 func revOf(value []byte) (rev [3]int64, ok bool) {
@@ -188,7 +205,7 @@ func statusListOf(value []byte) (status Status, ok bool) {
 		case "idx":
 			status.Index, hasIndex = integerOf(value)
 		case "uri":
-			status.URI, hasURI = stringOf(value)
+			status.URI, hasURI = textIn(value)
 		}
 	})
 	return status, err == nil && hasIndex && hasURI && status.Index >= 0 && reference(status.URI)
@@ -205,16 +222,21 @@ func (s *claimSet) Validate() error {
 
 // The getters of jwt.Claims.
 
-func date(seconds int64) *jwt.NumericDate { return &jwt.NumericDate{Time: time.Unix(seconds, 0)} }
-
-func (s *claimSet) GetExpirationTime() (*jwt.NumericDate, error) { return date(s.ExpiresAt), nil }
-func (s *claimSet) GetIssuedAt() (*jwt.NumericDate, error)       { return date(s.IssuedAt), nil }
+func (s *claimSet) GetExpirationTime() (*jwt.NumericDate, error) {
+	return set(&s.exp, s.ExpiresAt), nil
+}
+func (s *claimSet) GetIssuedAt() (*jwt.NumericDate, error) { return set(&s.iat, s.IssuedAt), nil }
 func (s *claimSet) GetNotBefore() (*jwt.NumericDate, error) {
 	if s.NotBefore == 0 {
 		return nil, nil //nolint:nilnil // how the library is told of an absent claim
 	}
-	return date(s.NotBefore), nil
+	return set(&s.nbf, s.NotBefore), nil
 }
 func (s *claimSet) GetIssuer() (string, error)             { return s.Issuer, nil }
 func (s *claimSet) GetSubject() (string, error)            { return s.Subject, nil }
 func (s *claimSet) GetAudience() (jwt.ClaimStrings, error) { return s.Audience, nil }
+
+func set(date *jwt.NumericDate, seconds int64) *jwt.NumericDate {
+	date.Time = time.Unix(seconds, 0)
+	return date
+}

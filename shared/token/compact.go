@@ -1,13 +1,13 @@
 package token
 
-import (
-	"encoding/base64"
-	"strings"
-)
+import "strings"
 
 // compact is a JWS in compact serialization (RFC 7515 section 7.1), its
 // segments canonical base64url and not yet decoded.
-type compact struct{ header, payload, signature string }
+type compact struct {
+	header, payload, signature string
+	signed                     string // header, dot, payload (RFC 7515 section 5.2)
+}
 
 // split checks length, dots and alphabet before anything is cut or decoded, so
 // that hostile input costs one pass over at most limit bytes.
@@ -19,6 +19,7 @@ func split(raw string, limit int) (compact, error) {
 		return compact{}, refuse(Malformed, "not exactly three segments")
 	}
 	var c compact
+	c.signed = raw[:strings.LastIndexByte(raw, '.')]
 	c.header, raw, _ = strings.Cut(raw, ".")
 	c.payload, c.signature, _ = strings.Cut(raw, ".")
 	if c.header == "" || c.signature == "" {
@@ -48,10 +49,12 @@ var base64Values = func() (values [256]byte) {
 // bytes: the URL alphabet only (the standard decoder skips line breaks), a
 // possible length, and zero in the bits the last character does not use.
 func canonical(s string) bool {
+	var all byte
 	for i := range len(s) {
-		if base64Values[s[i]] == notBase64 {
-			return false
-		}
+		all |= base64Values[s[i]]
+	}
+	if all == notBase64 { // no other value has its high bits
+		return false
 	}
 	switch len(s) % 4 {
 	case 1:
@@ -66,9 +69,25 @@ func canonical(s string) bool {
 
 // decode reads canonical base64url and nothing else.
 func decode(s string) ([]byte, bool) {
+	return appendDecoded(make([]byte, 0, len(s)/4*3+2), s)
+}
+
+// appendDecoded adds the bytes of canonical base64url to out.
+func appendDecoded(out []byte, s string) ([]byte, bool) {
 	if !canonical(s) {
 		return nil, false
 	}
-	out, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return out, err == nil
+	for ; len(s) >= 4; s = s[4:] {
+		n := uint32(base64Values[s[0]])<<18 | uint32(base64Values[s[1]])<<12 | uint32(base64Values[s[2]])<<6 | uint32(base64Values[s[3]])
+		out = append(out, byte(n>>16), byte(n>>8), byte(n))
+	}
+	if len(s) == 0 {
+		return out, true
+	}
+	n := uint32(base64Values[s[0]])<<18 | uint32(base64Values[s[1]])<<12
+	out = append(out, byte(n>>16))
+	if len(s) == 3 {
+		out = append(out, byte((n|uint32(base64Values[s[2]])<<6)>>8))
+	}
+	return out, true
 }

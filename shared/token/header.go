@@ -8,7 +8,8 @@ func parseHeader(segment, typ string) (kid string, err error) {
 	if len(segment) > maxHeader*4/3 {
 		return "", refuse(Oversize, "header longer than the bound")
 	}
-	raw, ok := decode(segment)
+	var room [maxHeader]byte
+	raw, ok := appendDecoded(room[:0], segment)
 	if !ok {
 		return "", refuse(Malformed, "header is not base64url")
 	}

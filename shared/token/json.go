@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -33,17 +34,31 @@ type reader struct {
 // It hands the members to visit in order, the name unescaped, the value as a
 // part of data. They are only to be believed when ReadObject returns nil.
 func ReadObject(data []byte, visit func(name, value []byte)) error {
-	var stack [16][]byte
-	r := reader{data: data, names: stack[:0]}
-	r.space()
-	if !r.object(1, visit) {
-		return errJSON
+	r := readers.Get().(*reader)
+	*r = reader{data: data, names: r.names[:0]}
+	whole := r.document(visit)
+	if cap(r.names) <= maxMembers {
+		clear(r.names[:cap(r.names)]) // they are parts of data
+		r.data = nil
+		readers.Put(r)
 	}
-	r.space()
-	if r.at != len(data) {
+	if !whole {
 		return errJSON
 	}
 	return nil
+}
+
+// readers keep the room for names.
+var readers = sync.Pool{New: func() any { return &reader{names: make([][]byte, 0, 16)} }}
+
+// document is one object, and nothing else but space.
+func (r *reader) document(visit func(name, value []byte)) bool {
+	r.space()
+	if !r.object(1, visit) {
+		return false
+	}
+	r.space()
+	return r.at == len(r.data)
 }
 
 // readArray hands out the elements of a value that ReadObject accepted; false
@@ -178,30 +193,38 @@ func (r *reader) text() ([]byte, bool) {
 		return nil, false
 	}
 	start, escaped := r.at, false
-	for r.at < len(r.data) {
-		switch c := r.data[r.at]; {
-		case c == '"':
-			raw := r.data[start:r.at]
-			r.at++
-			if !utf8.Valid(raw) {
-				return nil, false
-			}
-			if !escaped {
-				return raw, true
-			}
-			return unescape(r.data[start-1 : r.at])
-		case c < ' ':
+	for {
+		r.at += plain(r.data[r.at:])
+		if r.at == len(r.data) || r.data[r.at] < ' ' {
 			return nil, false
-		case c == '\\':
-			escaped = true
-			if !r.escape() {
-				return nil, false
-			}
-		default:
-			r.at++
+		}
+		if r.data[r.at] == '"' {
+			break
+		}
+		escaped = true
+		if !r.escape() {
+			return nil, false
 		}
 	}
-	return nil, false
+	raw := r.data[start:r.at]
+	r.at++
+	if !utf8.Valid(raw) {
+		return nil, false
+	}
+	if escaped {
+		return unescape(r.data[start-1 : r.at])
+	}
+	return raw, true
+}
+
+// plain is how many bytes there are before a quote, a backslash or a control character.
+func plain(data []byte) int {
+	for i, c := range data {
+		if c < ' ' || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(data)
 }
 
 // escape reads one escape sequence; a high surrogate takes the low one with it.

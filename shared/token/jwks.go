@@ -23,20 +23,20 @@ const (
 var ErrJWKS = errors.New("key set")
 
 // KeySet is an immutable set of verification keys by kid.
-type KeySet struct{ keys map[string]*rsa.PublicKey }
+type KeySet struct{ keys map[string]*Key }
 
 // NewKeySet makes a set of keys whose kid is their thumbprint. It panics on
 // nothing and checks nothing: the keys are the caller's own.
 func NewKeySet(keys ...*rsa.PublicKey) *KeySet {
-	set := &KeySet{keys: make(map[string]*rsa.PublicKey, len(keys))}
+	set := &KeySet{keys: make(map[string]*Key, len(keys))}
 	for _, key := range keys {
-		set.keys[Thumbprint(key)] = key
+		set.keys[Thumbprint(key)] = NewKey(key)
 	}
 	return set
 }
 
 // Key implements Keys.
-func (s *KeySet) Key(kid string) (*rsa.PublicKey, error) {
+func (s *KeySet) Key(kid string) (*Key, error) {
 	key, known := s.keys[kid]
 	if !known {
 		return nil, ErrUnknownKey
@@ -73,7 +73,7 @@ func ParseJWKS(data []byte) (*KeySet, []Skipped, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrJWKS, err)
 	}
-	set := &KeySet{keys: map[string]*rsa.PublicKey{}}
+	set := &KeySet{keys: map[string]*Key{}}
 	var skipped []Skipped
 	names := map[string]bool{}
 	index := 0
@@ -84,7 +84,7 @@ func ParseJWKS(data []byte) (*KeySet, []Skipped, error) {
 		}
 		names[kid] = true
 		if reason == "" {
-			set.keys[kid] = key
+			set.keys[kid] = NewKey(key)
 		} else {
 			skipped = append(skipped, Skipped{Index: index, KID: kid, Reason: reason})
 		}

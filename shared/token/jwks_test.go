@@ -134,7 +134,7 @@ func TestParseJWKSDuplicateKid(t *testing.T) {
 	require.Equal(t, []Skipped{{Index: 1, KID: first["kid"].(string), Reason: "duplicate_kid"}}, skipped)
 	got, err := set.Key(first["kid"].(string))
 	require.NoError(t, err)
-	require.True(t, testKeys()[0].PublicKey.Equal(got))
+	require.True(t, testKeys()[0].PublicKey.Equal(got.Public()))
 
 	first["use"] = "enc"
 	_, skipped, err = ParseJWKS(document(t, first, second))

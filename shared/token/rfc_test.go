@@ -4,15 +4,12 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"os"
-	"strings"
 	"testing"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 )
 
-// The published examples: they verify with the library used here, and no
-// longer when any one character is another.
+// The published examples: they verify, and no longer when any one character is another.
 func TestRFCExamples(t *testing.T) {
 	raw, err := os.ReadFile("testdata/rfc.json")
 	require.NoError(t, err)
@@ -35,8 +32,7 @@ func TestRFCExamples(t *testing.T) {
 	}
 }
 
-// verifies is the strict reading of the compact form and the library's
-// signature check; the examples have no typ, and one no kid.
+// verifies is the strict reading of the compact form and the signature check; the examples have no typ, and one no kid.
 func verifies(raw string, key *rsa.PublicKey) bool {
 	parts, err := split(raw, MaxLength)
 	if err != nil {
@@ -47,9 +43,7 @@ func verifies(raw string, key *rsa.PublicKey) bool {
 	if ReadObject(protected, h.member) != nil || h.alg != Algorithm || h.forbidden {
 		return false
 	}
-	signature, _ := decode(parts.signature)
-	signed, _, _ := strings.Cut(raw, "."+parts.signature)
-	return jwt.SigningMethodRS256.Verify(signed, signature, key) == nil
+	return parts.signedBy(NewKey(key))
 }
 
 func TestThumbprint(t *testing.T) {
@@ -70,5 +64,5 @@ func TestPublicJWKReadsBack(t *testing.T) {
 	require.Empty(t, skipped)
 	got, err := set.Key(Thumbprint(key))
 	require.NoError(t, err)
-	require.True(t, key.Equal(got))
+	require.True(t, key.Equal(got.Public()))
 }

@@ -3,10 +3,7 @@
 // only the compact form, only canonical base64url: one token has one spelling.
 package token
 
-import (
-	"crypto/rsa"
-	"errors"
-)
+import "errors"
 
 // Type is the "typ" of an access token (RFC 9068 section 2.1); with the prefix
 // "application/" it is accepted too.
@@ -98,5 +95,5 @@ type Keys interface {
 	// refused as unknown_key; any other error says that the source cannot answer
 	// now and reaches the caller of Verify as it is, not as an Error. The kid is
 	// attacker-chosen: an opaque string of 1 to MaxKeyID bytes.
-	Key(kid string) (*rsa.PublicKey, error)
+	Key(kid string) (*Key, error)
 }

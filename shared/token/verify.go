@@ -28,14 +28,17 @@ type Verifier struct {
 	AllowForeign bool
 
 	once     sync.Once
-	parser   *jwt.Parser
+	headers  headers
+	texts    texts
+	rules    *jwt.Validator
 	lifetime time.Duration
 	broken   error
 }
 
 // Verify returns the claims of a good token, a *Error for a refused one, and
 // any other error when it cannot decide: ctx ended, Keys cannot answer, the
-// Verifier is not configured.
+// Verifier is not configured. Nothing of raw is kept. The claims' audience may be
+// shared with those of other tokens: read only.
 func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	v.once.Do(v.prepare)
 	if err := errors.Join(v.broken, ctx.Err()); err != nil {
@@ -45,19 +48,29 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	if err != nil {
 		return Claims{}, err
 	}
-	kid, err := parseHeader(parts.header, Type)
+	kid, err := v.headers.judge(parts.header)
 	if err != nil {
 		return Claims{}, err
 	}
-	set := claimSet{foreign: v.AllowForeign, maxLifetime: v.lifetime}
-	set.KID = kid
+	set := claimSets.Get().(*claimSet)
+	defer claimSets.Put(set)
+	set.forget()
+	set.foreign, set.maxLifetime, set.KID = v.AllowForeign, v.lifetime, kid
 	if err := set.read(parts.payload); err != nil {
 		return Claims{}, err
 	}
-	if _, err := v.parser.ParseWithClaims(raw, &set, func(*jwt.Token) (any, error) { return find(v.Keys, kid) }); err != nil {
+	key, err := find(v.Keys, kid)
+	if err != nil {
+		return Claims{}, err
+	}
+	if !parts.signedBy(key) {
+		return Claims{}, &Error{Reason: BadSignature}
+	}
+	if err := v.rules.Validate(set); err != nil {
 		return Claims{}, refusal(err)
 	}
-	return set.Claims, nil
+	v.headers.remember(parts.header, kid)
+	return v.texts.kept(set.Claims), nil
 }
 
 func (v *Verifier) prepare() {
@@ -73,21 +86,20 @@ func (v *Verifier) prepare() {
 	if now == nil {
 		now = time.Now
 	}
-	v.parser = jwt.NewParser(
-		jwt.WithValidMethods([]string{Algorithm}), jwt.WithStrictDecoding(),
+	v.rules = jwt.NewValidator(
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(v.Leeway), jwt.WithTimeFunc(now),
 		jwt.WithIssuer(v.Issuer), jwt.WithAudience(v.Audience),
 	)
 }
 
 // find looks a key up and turns an unknown kid into a refusal.
-func find(keys Keys, kid string) (any, error) {
+func find(keys Keys, kid string) (*Key, error) {
 	key, err := keys.Key(kid)
 	if errors.Is(err, ErrUnknownKey) {
 		return nil, &Error{Reason: UnknownKey, cause: err}
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("token: key source: %w", err)
 	}
 	return key, nil
 }
@@ -97,7 +109,6 @@ var libraryReasons = []struct {
 	err    error
 	reason Reason
 }{
-	{jwt.ErrTokenSignatureInvalid, BadSignature},
 	{jwt.ErrTokenInvalidIssuer, IssuerMismatch},
 	{jwt.ErrTokenInvalidAudience, AudienceMismatch},
 	{jwt.ErrTokenExpired, Expired},
@@ -105,7 +116,7 @@ var libraryReasons = []struct {
 	{jwt.ErrTokenUsedBeforeIssued, NotYetValid},
 }
 
-// refusal turns the library's error into ours. An error of Keys passes through.
+// refusal turns the library's error into ours.
 func refusal(err error) error {
 	for _, known := range libraryReasons {
 		if errors.Is(err, known.err) {
@@ -115,9 +126,6 @@ func refusal(err error) error {
 	var own *Error
 	if errors.As(err, &own) {
 		return own
-	}
-	if errors.Is(err, jwt.ErrTokenUnverifiable) {
-		return fmt.Errorf("token: key source: %w", err)
 	}
 	return &Error{Reason: Malformed, cause: err}
 }

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -183,7 +182,7 @@ func TestWycheproofJWK(t *testing.T) {
 	t.Logf("wycheproof JWK: %d tests, 0 wrong", run)
 }
 
-// The primitive under everything, as the library calls it.
+// The primitive under everything.
 func TestWycheproofRSA(t *testing.T) {
 	file, found := loadWycheproof(t, "rsa_signature_2048_sha256_test.json")
 	if !found {
@@ -201,7 +200,7 @@ func TestWycheproofRSA(t *testing.T) {
 			require.NoError(t, err)
 			signature, err := hex.DecodeString(test.Sig)
 			require.NoError(t, err)
-			verified := jwt.SigningMethodRS256.Verify(string(message), signature, key) == nil
+			verified := NewKey(key).Verify(sha256.Sum256(message), signature)
 			// "acceptable" is a signature without the NULL of the DigestInfo: we do not accept it.
 			require.Equal(t, test.Result == "valid", verified, "%d %s", test.TcID, test.Comment)
 			run++
