@@ -71,6 +71,9 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	if cfg.Pprof {
+		obs.RecordContention()
+	}
 	for _, step := range []func(context.Context) error{a.openTLS, a.listen, a.listenExtAuthz, a.listenForwardAuth, a.load, a.open, a.compose, a.composeExtAuthz, a.composeForwardAuth} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -117,7 +120,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	options := syncer.Options{
 		Issuer: a.cfg.Issuer, IdPURL: a.cfg.IdPURL, JWKSURL: a.cfg.JWKSURL, Local: a.cfg.foreign(),
 		ClientID: a.cfg.ClientID, ClientSecret: a.cfg.ClientSecret, DataDir: a.cfg.DataDir,
-		Version: obs.ReadBuild().Version, PolicyRevision: a.policy.Revision,
+		Name: a.cfg.name(), Version: obs.ReadBuild().Version, PolicyRevision: a.policy.Revision,
 		KeysTTL: a.cfg.JWKSTTL, KeysCooldown: a.cfg.JWKSCooldown, KeysMaxStale: a.cfg.JWKSMaxStale, RevocationMaxStale: a.cfg.RevocationMaxStale,
 		PollWait: a.cfg.RevocationMaxStale / 2, // the feed must answer before it counts as silent
 		TLS:      a.idpTLS,

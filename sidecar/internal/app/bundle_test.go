@@ -101,12 +101,13 @@ func TestPolicyOfTheIdP(t *testing.T) {
 	require.Equal(t, closed, s.policy()["revision"])
 	s.waitFor("the IdP knows what decides here", func() bool {
 		var listed struct {
-			Data []struct{ SidecarID, PolicyRevision string }
+			Data []struct{ SidecarID, Name, PolicyRevision string }
 		}
 		p.idp.Call(http.MethodGet, "/api/v1/sidecars", nil, &listed)
 		for _, one := range listed.Data {
 			if one.SidecarID == s.id {
-				return one.PolicyRevision == closed
+				host, err := os.Hostname()
+				return one.PolicyRevision == closed && err == nil && one.Name == host
 			}
 		}
 		return false

@@ -28,8 +28,10 @@ const (
 // Config is every setting of the sidecar. Start from Default; Upstream, Issuer,
 // Audience and Routes have none.
 type Config struct {
+	Name      string `config:"NAME" usage:"what people call this sidecar, as the IdP lists it: at most 128 visible ASCII characters; default: the host's name"`
 	Addr      string `config:"ADDR" usage:"address that clients call"`
-	AdminAddr string `config:"ADMIN_ADDR" usage:"address of /health, /ready, /metrics and /debug/pprof; keep it from clients"`
+	AdminAddr string `config:"ADMIN_ADDR" usage:"address of /health, /ready and /metrics, and of /debug/pprof with PPROF; keep it from clients"`
+	Pprof     bool   `config:"PPROF" usage:"true: profiles of CPU, heap, allocations, mutexes and blocking at /debug/pprof on ADMIN_ADDR"`
 	DataDir   string `config:"DATA_DIR" usage:"folder of the decision spool, keys, revocations and the sidecar's id; one folder for each sidecar"`
 
 	Upstream string `config:"UPSTREAM" usage:"the protected API: http://host[:port] or https://host[:port]; required unless every route names an upstream"`
@@ -84,6 +86,23 @@ func Default() Config {
 	}
 }
 
+// name is what people call the sidecar; "" when neither they nor the host say
+// anything that the IdP takes.
+func (c *Config) name() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	if host, err := os.Hostname(); err == nil && validName(host) {
+		return host
+	}
+	return ""
+}
+
+// validName holds a name to what the IdP takes.
+func validName(name string) bool {
+	return len(name) <= 128 && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
 // foreign reports whether the issuer is not an IdP of ours.
 func (c *Config) foreign() bool { return c.Feed == FeedOff }
 
@@ -112,6 +131,7 @@ func (l *checklist) demand(holds bool, key, format string, args ...any) {
 // Validate implements config.Checker.
 func (c *Config) Validate() []config.Problem {
 	var l checklist
+	l.demand(validName(c.Name), "name", "must be at most 128 visible ASCII characters")
 	l.demand(validAddr(c.Addr), "addr", "must be host:port")
 	l.demand(validAddr(c.AdminAddr), "admin_addr", "must be host:port")
 	l.demand(c.Addr != c.AdminAddr || strings.HasSuffix(c.Addr, ":0"), "admin_addr", "must not be addr")

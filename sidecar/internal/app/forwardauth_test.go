@@ -73,7 +73,7 @@ func (f *front) raw(from, request string) (*http.Response, string) {
 	conn, err := dialer.Dial("tcp", f.addr)
 	require.NoError(f.t, err)
 	defer conn.Close()
-	require.NoError(f.t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(f.t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, request)
 	require.NoError(f.t, err)
 	method, _, _ := strings.Cut(request, " ")

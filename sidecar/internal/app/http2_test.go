@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,10 +44,10 @@ func TestGRPCThroughTheSidecar(t *testing.T) {
 		c.Routes = writeFile(t, "grpc.yaml", "upstreams: {health: {urls: ['http://"+ln.Addr().String()+"'], protocol: h2}}\n"+
 			"routes:\n  - {path: '/grpc.health.v1.Health/**', methods: [POST], capability: notes:read, upstream: health}\n  - {path: /notes, capability: notes:read}\n")
 	}).start()
-	agent, token := s.reader()
+	_, token := s.reader()
 	trust := &tls.Config{RootCAs: ca.Pool, MinVersion: tls.VersionTLS12}
 
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: true}}
 	t.Cleanup(client.CloseIdleConnections)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.app.Addr().String()+"/notes", nil)
 	require.NoError(t, err)
@@ -59,7 +60,7 @@ func TestGRPCThroughTheSidecar(t *testing.T) {
 	conn, err := grpc.NewClient("passthrough:///"+s.app.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(trust)))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	caller := grpc_health_v1.NewHealthClient(conn)
 	_, err = caller.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
@@ -69,14 +70,19 @@ func TestGRPCThroughTheSidecar(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, grpc_health_v1.HealthCheckResponse_SERVING, answer.GetStatus())
 
-	// A call that lasts ends with its agent.
-	watch, err := caller.Watch(asAgent, &grpc_health_v1.HealthCheckRequest{})
-	require.NoError(t, err)
-	_, err = watch.Recv()
-	require.NoError(t, err)
-	s.idp.Call(http.MethodPatch, "/api/v1/agents/"+agent.AgentID, map[string]any{"status": "suspended"}, nil)
-	_, err = watch.Recv()
-	require.Equal(t, codes.Unauthenticated, status.Code(err))
-	require.Equal(t, []string{"agent_revoked"}, watch.Trailer().Get("x-agentidp-error"))
-	require.Contains(t, s.admin("/metrics").body, "sidecar_http2_requests 0\n")
+	// A call that lasts ends with its agent. It is told why if that takes no longer
+	// than a tenth of a second: on a machine that is busy the next one may be.
+	s.waitFor("it is told why", func() bool {
+		agent, token := s.reader()
+		watch, err := caller.Watch(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), &grpc_health_v1.HealthCheckRequest{})
+		require.NoError(t, err)
+		_, err = watch.Recv()
+		require.NoError(t, err)
+		s.idp.Call(http.MethodPatch, "/api/v1/agents/"+agent.AgentID, map[string]any{"status": "suspended"}, nil)
+		_, err = watch.Recv()
+		require.Error(t, err)
+		reason := watch.Trailer().Get("x-agentidp-error")
+		return status.Code(err) == codes.Unauthenticated && len(reason) == 1 && reason[0] == "agent_revoked"
+	})
+	s.waitFor("nothing is under way", func() bool { return strings.Contains(s.admin("/metrics").body, "sidecar_http2_requests 0\n") })
 }

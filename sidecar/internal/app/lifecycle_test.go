@@ -26,7 +26,7 @@ func TestLifecycle(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, *idptest.IdP){
 		"shutdown": shutdown, "shutdown cuts what does not end": shutdownCuts, "foreign issuer": foreignIssuer, "new refuses": newRefuses,
 		"policy reload": policyReload, "key removed": keyRemoved, "hangups under load": hangups, "changed files": changedFiles,
-		"drain delay": drainDelay, "an API that is away": apiAway,
+		"drain delay": drainsLate, "an API that is away": apiAway,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, idp) })
 	}
@@ -173,7 +173,7 @@ func newRefuses(t *testing.T, idp *idptest.IdP) {
 // Secrets that were sent, and the sidecar's own, stand nowhere: not in the log,
 // the spool, the metrics, /ready, profiles, or an answer.
 func nothingLeaks(t *testing.T, idp *idptest.IdP) {
-	s := newStage(t, idp).start()
+	s := newStage(t, idp, func(c *app.Config) { c.Pprof = true }).start()
 	agent, token := s.reader()
 	s.idp.Call(http.MethodPatch, "/api/v1/agents/"+agent.AgentID, map[string]any{"version": "1.0.1"}, nil)
 	base := "http://" + s.app.Addr().String()
@@ -189,6 +189,8 @@ func nothingLeaks(t *testing.T, idp *idptest.IdP) {
 	s.idp.Stop()
 	answers = append(answers, s.get("/notes", token))
 	answers = append(answers, s.admin("/ready"), s.admin("/metrics"), s.admin("/debug/pprof/goroutine?debug=1"), s.admin("/health"))
+	require.Contains(t, s.admin("/debug/pprof/mutex?debug=1").body, "sampling period=100")
+	require.Equal(t, 401, s.send(http.MethodGet, base+"/debug/pprof/", "", "").status, "on the data port it is the API's, like every path")
 	s.stop()
 	places := map[string]string{"log": s.logs.String(), "data folder": spooled(t, s.cfg.DataDir)}
 	for i, answer := range answers {

@@ -23,6 +23,7 @@ func (a *App) meter() {
 	gauge("sidecar_ready", func() bool { status, _ := a.ready(context.Background()); return status == http.StatusOK })
 	gauge("sidecar_routes_reload_failing", func() bool { _, err := a.routes.status(); return err != nil })
 	gauge("sidecar_policy_reload_failing", func() bool { return a.policyError(a.syncer.Status().PolicyFailed) != nil })
+	a.metrics.NewGauge("sidecar_audit_spool_max_bytes", func() float64 { return float64(a.cfg.SpoolMaxBytes) })
 	a.metrics.NewGauge("sidecar_policy_epoch", func() float64 { return float64(a.policy.Status().Epoch) })
 	for _, result := range []string{"good", "unchanged", "failed"} { // the syncer's, there without a bundle too
 		a.metrics.GetOrCreateCounter(obs.Name("sidecar_policy_bundle_total", "result", result))

@@ -15,6 +15,7 @@ import (
 // /ready says no, off loopback for the drain delay before anything else, requests in flight finish, decisions are shipped for a few
 // seconds, and what is left stays in the spool for the next start.
 func (a *App) Run(ctx context.Context) error {
+	settle()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	apart := context.WithoutCancel(ctx)
@@ -103,7 +104,7 @@ func (a *App) serveClients(ctx context.Context) error {
 
 func (a *App) serveAdmin(ctx context.Context) error {
 	server := httpx.NewServer(httpx.Options{Log: a.logger, Handler: httpx.AdminHandler(httpx.AdminOptions{
-		Health: a.live, Ready: a.ready, WriteMetrics: a.writeMetrics,
+		Health: a.live, Ready: a.ready, WriteMetrics: a.writeMetrics, Profiles: a.cfg.Pprof,
 	})})
 	if err := httpx.Serve(ctx, server, a.admin, a.cfg.DrainTimeout); err != nil && !errors.Is(err, httpx.ErrCut) {
 		return fmt.Errorf("admin port: %w", err)

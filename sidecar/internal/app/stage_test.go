@@ -82,7 +82,7 @@ func (s *stage) in(t *testing.T) *stage {
 // newStage is a sidecar of the IdP, as an agent of its own. It does not start yet.
 func newStage(t *testing.T, idp *idptest.IdP, change ...func(*app.Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, idp: idp, api: newAPI(t), logs: &obstest.Output{}, http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}, stop: func() {}}
+	s := &stage{t: t, idp: idp, api: newAPI(t), logs: &obstest.Output{}, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{}}, stop: func() {}}
 	t.Cleanup(s.http.CloseIdleConnections)
 	sidecar := idp.Register("sidecar-"+uuid.NewString()+"@example.com", "revocations:read", "decisions:write")
 	s.cfg = app.Default()
@@ -134,10 +134,11 @@ func (s *stage) restart() {
 	s.start()
 }
 
-// waitFor polls a condition, which may fail the test itself, for up to 10 s.
+// waitFor polls a condition, which may fail the test itself, for up to a minute:
+// past the longest pause between attempts at the IdP.
 func (s *stage) waitFor(what string, condition func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		require.True(s.t, time.Now().Before(end), "never: %s", what)
 	}
 }

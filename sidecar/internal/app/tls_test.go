@@ -70,7 +70,7 @@ func TestTLSOnEverySide(t *testing.T) {
 	_, token := s.reader()
 
 	var presented atomic.Int64
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+	client := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 		RootCAs: ca.Pool, VerifyConnection: func(state tls.ConnectionState) error {
 			presented.Store(state.PeerCertificates[0].SerialNumber.Int64())
 			return nil
@@ -96,7 +96,7 @@ func TestTLSOnEverySide(t *testing.T) {
 	conn, err := tls.Dial("tcp", s.app.Addr().String(), &tls.Config{RootCAs: ca.Pool, MinVersion: tls.VersionTLS12})
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, "GET /open HTTP/1.1\nHost: a\r\n\r\n")
 	require.NoError(t, err)
 	answer, err := io.ReadAll(conn)

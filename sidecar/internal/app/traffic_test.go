@@ -19,6 +19,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/idptest"
 	"github.com/sentryagent/agentidp/shared/command"
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 	"github.com/sentryagent/agentidp/sidecar/internal/app"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
@@ -115,13 +116,16 @@ func changedFiles(t *testing.T, idp *idptest.IdP) {
 	s.put("routes: []")
 	s.waitFor("the log says why", func() bool { return strings.Contains(s.logs.String(), "must be a list with at least one route") })
 	s.is(s.get("/more", token), 200, "")
-	require.Contains(t, s.admin("/metrics").body, "sidecar_routes_reload_failing 1\n")
+	s.waitFor("the metrics say so", func() bool { return strings.Contains(s.admin("/metrics").body, "sidecar_routes_reload_failing 1\n") })
 	require.Contains(t, s.admin("/metrics").body, `sidecar_routes_reload_total{result="good"} 1`)
 
-	require.NoError(t, os.Remove(filepath.Join(dir, "authz_test.rego")))
+	// In this order, so that nothing in between can come into force.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "authz.rego"), []byte(closed), 0o600))
+	require.NoError(t, os.Remove(filepath.Join(dir, "authz_test.rego")))
 	s.becomes(func() reply { return s.get("/notes", token) }, 403, "closed_for_today")
-	require.Contains(t, s.admin("/metrics").body, `sidecar_policy_reload_total{result="good"} 1`)
+	s.waitFor("it is counted", func() bool {
+		return strings.Contains(s.admin("/metrics").body, `sidecar_policy_reload_total{result="good"} 1`)
+	})
 	require.Contains(t, s.admin("/metrics").body, `sidecar_routes_reload_total{result="failed"} 1`, "what did not change is not read again")
 	require.NoError(t, os.RemoveAll(dir))
 	s.waitFor("the folder is missed", func() bool { return strings.Contains(s.admin("/metrics").body, "sidecar_policy_reload_failing 1\n") })
@@ -129,8 +133,9 @@ func changedFiles(t *testing.T, idp *idptest.IdP) {
 }
 
 // Off loopback a sidecar that is told to end says so first, and serves on for a while.
-func drainDelay(t *testing.T, idp *idptest.IdP) {
-	s := newStage(t, idp, func(c *app.Config) { c.Addr, c.DrainDelay = "0.0.0.0:0", 2*time.Second }).start()
+func drainsLate(t *testing.T, idp *idptest.IdP) {
+	const drainDelay = 6 * time.Second // in which it must be asked twice
+	s := newStage(t, idp, func(c *app.Config) { c.Addr, c.DrainDelay = "0.0.0.0:0", drainDelay }).start()
 	_, token := s.reader()
 	get := func() reply {
 		_, port, err := net.SplitHostPort(s.app.Addr().String())
@@ -149,14 +154,14 @@ func drainDelay(t *testing.T, idp *idptest.IdP) {
 	s.is(get(), 200, "")
 	require.Equal(t, 200, s.admin("/health").status)
 	<-stopped
-	require.GreaterOrEqual(t, time.Since(began), 2*time.Second)
+	require.GreaterOrEqual(t, time.Since(began), drainDelay)
 	require.Contains(t, s.logs.String(), "draining")
 }
 
 // A sidecar whose API is away is ready: it refuses properly, and says so.
 func apiAway(t *testing.T, idp *idptest.IdP) {
 	s := newStage(t, idp)
-	s.api.Close()
+	s.cfg.Upstream = fmt.Sprintf("http://127.0.0.1:%d", commandtest.FreePort(t, 10_000))
 	s.start()
 	_, token := s.reader()
 	s.is(s.get("/notes", token), 502, "upstream_unreachable")
@@ -165,9 +170,9 @@ func apiAway(t *testing.T, idp *idptest.IdP) {
 	require.Equal(t, 200, status)
 	away := body["upstreams"].([]any)[0].(map[string]any)
 	require.Equal(t, "default", away["upstream"])
-	require.Equal(t, s.api.URL, away["url"])
+	require.Equal(t, s.cfg.Upstream, away["url"])
 	require.Equal(t, false, away["ok"])
 	require.Contains(t, away["error"], "refused")
-	require.Contains(t, s.admin("/metrics").body, `sidecar_upstream_up{upstream="default",url="`+s.api.URL+`"} 0`)
+	require.Contains(t, s.admin("/metrics").body, `sidecar_upstream_up{upstream="default",url="`+s.cfg.Upstream+`"} 0`)
 	s.is(s.post("/notes", token), 403, "capability_missing")
 }

@@ -11,14 +11,13 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
-	"github.com/dgraph-io/ristretto/v2"
 
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
+	"github.com/sentryagent/agentidp/sidecar/internal/cache"
 )
 
 // NoEpoch is the epoch of a key set that is not to be trusted now: nothing is
@@ -62,10 +61,11 @@ type Identity struct {
 type Authenticator struct {
 	options  Options
 	verifier *token.Verifier
-	cache    *ristretto.Cache[uint64, *entry] // nil: off
+	cache    *cache.Cache[*entry] // nil: off
 	marks    marker
 	fold     func(mark) uint64
 	turns    chan struct{}
+	scopes   scopes
 
 	hits, misses, dropped *metrics.Counter
 }
@@ -99,16 +99,15 @@ func New(o Options) (*Authenticator, error) {
 	if o.Entries < 0 {
 		return a, nil
 	}
-	cache, err := ristretto.NewCache(&ristretto.Config[uint64, *entry]{
-		NumCounters: 10 * o.Entries, MaxCost: o.Entries, BufferItems: 64, IgnoreInternalCost: true,
-		KeyToHash: func(hash uint64) (uint64, uint64) { return hash, 0 },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("token cache: %w", err)
+	var err error
+	if a.marks, err = newMarker(); err != nil {
+		return nil, err
 	}
-	a.cache = cache
-	a.marks, err = newMarker()
-	return a, err
+	a.cache, err = cache.New[*entry](o.Entries, o.Entries, a.dropped.Inc)
+	if err != nil {
+		return nil, fmt.Errorf("remembered tokens: %w", err)
+	}
+	return a, nil
 }
 
 func (o Options) withDefaults() Options {
@@ -133,7 +132,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Close ends the cache's goroutines.
+// Close ends the cache.
 func (a *Authenticator) Close() {
 	if a.cache != nil {
 		a.cache.Close()
@@ -161,12 +160,11 @@ func (a *Authenticator) Verify(ctx context.Context, raw string) (Identity, error
 		}
 	}
 	a.misses.Inc()
-	raw = strings.Clone(raw)
 	claims, err := a.verify(ctx, raw)
 	if err != nil {
 		return Identity{}, err
 	}
-	identity := Identity{Claims: claims, Scope: strings.Fields(claims.Scope), Digest: sha256.Sum256(bytesOf(raw))}
+	identity := Identity{Claims: claims, Scope: a.scopes.members(claims.Scope), Digest: sha256.Sum256(bytesOf(raw))}
 	if remembered {
 		a.remember(&entry{identity: identity, mark: m, epoch: epoch})
 	}
@@ -188,7 +186,7 @@ func (a *Authenticator) remember(made *entry) {
 		return // within the leeway only: verified each time
 	}
 	made.until = now.Add(life).UnixNano()
-	if !a.cache.SetWithTTL(a.fold(made.mark), made, 1, life) {
+	if !a.cache.Set(a.fold(made.mark), made, 1) {
 		a.dropped.Inc()
 	}
 }

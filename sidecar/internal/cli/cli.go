@@ -51,11 +51,15 @@ IdP at the very first start, and what DATA_DIR keeps afterwards.`,
 				return err
 			}
 			a, err := app.New(cmd.Context(), cfg, app.Options{Logger: logger})
-			if err != nil {
+			switch {
+			case err != nil && cmd.Context().Err() != nil:
+				logger.Info("stopped before it was ready", "error", err)
+				return nil
+			case err != nil:
 				return err
 			}
 			defer command.OnHangup(cmd.Context(), a.Reload)()
-			spareProcessor()
+			command.SpareProcessor()
 			return a.Run(cmd.Context())
 		})
 }

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sentryagent/agentidp/shared/command"
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 	"github.com/sentryagent/agentidp/shared/obs/obstest"
 	"github.com/sentryagent/agentidp/sidecar/internal/cli"
 )
@@ -114,7 +116,7 @@ func TestServe(t *testing.T) {
 	go func() {
 		ended <- cli.Run(ctx, command.Process{Args: []string{"serve"}, Environ: environ, Stdout: &stderr, Stderr: &stderr})
 	}()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	waitFor(t, func() bool {
 		answer, err := client.Get("http://" + addr + "/open")
 		if err != nil {
@@ -139,13 +141,10 @@ func TestServe(t *testing.T) {
 
 func waitFor(t *testing.T, condition func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, condition, 10*time.Second, 5*time.Millisecond, what)
+	require.Eventually(t, condition, time.Minute, 5*time.Millisecond, what)
 }
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", commandtest.FreePort(t, 10_000))
 }

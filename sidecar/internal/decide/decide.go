@@ -18,7 +18,7 @@ import (
 
 // Options of a Decider; zero values take the defaults.
 type Options struct {
-	CacheBytes int64         // bound of the cache, default 16 MiB; negative: no cache
+	CacheBytes int64         // bound of the cache, default 8 MiB; negative: no cache
 	MaxTTL     time.Duration // a decision is forgotten after it, default and at most 60 s
 	InFlight   int           // evaluations at a time, default 2 × GOMAXPROCS
 	MaxWait    time.Duration // for a free evaluation, default 50 ms; then policy_timeout
@@ -27,7 +27,7 @@ type Options struct {
 }
 
 const (
-	defaultCacheBytes = 16 << 20
+	defaultCacheBytes = 8 << 20
 	maxTTL            = time.Minute
 	defaultMaxWait    = 50 * time.Millisecond
 )
@@ -76,14 +76,14 @@ func New(holder *policy.Holder, options Options) (*Decider, error) {
 	if options.CacheBytes > 0 {
 		var err error
 		if d.cache, err = newCache(options); err != nil {
-			return nil, fmt.Errorf("decision cache: %w", err)
+			return nil, err
 		}
 	}
 	options.Metrics.NewGauge("sidecar_policy_evaluations_in_flight", func() float64 { return float64(len(d.slots)) })
 	return d, nil
 }
 
-// Close stops the cache.
+// Close ends the cache.
 func (d *Decider) Close() {
 	if d.cache != nil {
 		d.cache.entries.Close()
@@ -103,7 +103,7 @@ func (d *Decider) Decide(ctx context.Context, digest [32]byte, in policy.Input) 
 	engine, epoch := d.holder.Current()
 	cacheable := d.cache != nil && standsFor(&digest, &in)
 	if cacheable {
-		if decision, found := d.cache.get(newKey(&digest, &in, engine, epoch)); found {
+		if decision, found := d.cache.get(newKey(&digest, &in, engine, epoch), scopeOf(&in, engine)); found {
 			return decision, nil
 		}
 	}
@@ -118,7 +118,7 @@ func (d *Decider) Decide(ctx context.Context, digest [32]byte, in policy.Input) 
 	decision, err := engine.Decide(ctx, in)
 	d.seconds.UpdateDuration(start)
 	if err == nil && cacheable {
-		d.cache.put(newKey(&digest, &in, engine, epoch), decision, in.Token.ExpiresAt)
+		d.cache.put(newKey(&digest, &in, engine, epoch), scopeOf(&in, engine), decision, in.Token.ExpiresAt)
 	}
 	return decision, err
 }

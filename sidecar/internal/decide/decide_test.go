@@ -93,6 +93,28 @@ func TestBuiltInPolicy(t *testing.T) {
 	require.Equal(t, policy.Decision{Reason: policy.ReasonCapabilityMissing, Revision: holder.Revision()}, decide(t, d, digest, in), "the same route id after a change of routes")
 }
 
+// Of the built-in policy, which reads nothing of a token but its scope.
+func TestTokensOfOneScopeShareDecisions(t *testing.T) {
+	holder, err := policy.NewHolder(t.Context(), policies.Sidecar, policy.Options{Timeout: patient})
+	require.NoError(t, err)
+	d := newDecider(t, holder, Options{})
+	digest, in := request()
+	require.True(t, decide(t, d, digest, in).Allow)
+	for i, row := range []struct {
+		scope []string
+		hit   uint64
+		allow bool
+	}{
+		{[]string{"notes:read"}, 1, true}, {[]string{"notes:write"}, 0, false}, {[]string{"notes", "read"}, 0, false}, {[]string{"notes:read", "x"}, 0, true},
+		{[]string{"x", "notes:read"}, 0, true}, {nil, 0, false}, {[]string{"notes:write"}, 1, false},
+	} {
+		before := d.cache.hits.Get()
+		in.Token.JTI, in.Agent.ID, in.Token.Scope = fmt.Sprint(i), fmt.Sprint(i), row.scope
+		require.Equal(t, row.allow, decide(t, d, sha256.Sum256(fmt.Append(nil, i)), in).Allow, i)
+		require.Equal(t, before+row.hit, d.cache.hits.Get(), i)
+	}
+}
+
 func TestRouteIDMustHoldASlash(t *testing.T) {
 	holder, err := policy.NewHolder(t.Context(), policies.Files, policy.Options{Timeout: patient})
 	require.NoError(t, err)
@@ -119,7 +141,7 @@ func TestReloadIsSeenAtOnce(t *testing.T) {
 
 func TestTimeToLive(t *testing.T) {
 	now := time.Now()
-	holder := newHolder(t, `decision := {"allow": true, "reason": "x"}`, patient)
+	holder := newHolder(t, `decision := {"allow": input.token.jti != "", "reason": "x"}`, patient)
 	d := newDecider(t, holder, Options{Now: func() time.Time { return now }, MaxTTL: time.Hour})
 	hits := func(want uint64, digest [32]byte, in policy.Input, why string) {
 		t.Helper()
@@ -196,7 +218,7 @@ func TestErrorsAreNotKept(t *testing.T) {
 }
 
 func TestEvaluationsAreBounded(t *testing.T) {
-	d := newDecider(t, newHolder(t, slow, 10*time.Second), Options{InFlight: 1, MaxWait: 10 * time.Millisecond})
+	d := newDecider(t, newHolder(t, slow, time.Minute), Options{InFlight: 1, MaxWait: 10 * time.Millisecond})
 	digest, in := request()
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
@@ -204,7 +226,7 @@ func TestEvaluationsAreBounded(t *testing.T) {
 		decision, err := d.Decide(ctx, digest, in)
 		requireUnavailable(t, policy.ReasonTimeout, decision, err)
 	})
-	require.Eventually(t, func() bool { return len(d.slots) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(d.slots) == 1 }, time.Minute, time.Millisecond)
 	decision, err := d.Decide(t.Context(), digest, in)
 	requireUnavailable(t, policy.ReasonTimeout, decision, err)
 	require.ErrorIs(t, err, errBusy)
@@ -263,27 +285,41 @@ func TestWithoutCache(t *testing.T) {
 }
 
 func TestBorrowedStringsAreCopied(t *testing.T) {
-	d := newDecider(t, newHolder(t, `decision := {"allow": input.request.path == "/a", "reason": "x"}`, patient), Options{})
+	d := newDecider(t, newHolder(t, `decision := {"allow": input.request.path == input.token.scope[0], "reason": "x"}`, patient), Options{})
 	digest, in := request()
 	in.Request.Path = "/a"
 	decide(t, d, digest, in)
-	found, ok := d.cache.entries.Get(d.cache.hash(&key{digest: digest, route: in.Route.ID, capability: in.Route.Capability, path: "/a"}))
+	found, ok := d.cache.entries.Get(d.cache.hash(&key{route: in.Route.ID, capability: in.Route.Capability, path: "/a"}, in.Token.Scope))
 	require.True(t, ok)
+	require.NotSame(t, unsafe.StringData(in.Token.Scope[0]), unsafe.StringData(found.scope[0]))
 	require.NotSame(t, unsafe.StringData(in.Request.Path), unsafe.StringData(found.key.path))
 	require.NotSame(t, unsafe.StringData(in.Route.ID), unsafe.StringData(found.key.route))
 }
 
 func TestCacheIsBounded(t *testing.T) {
 	const limit = 64 << 10
-	d := newDecider(t, newHolder(t, `decision := {"allow": true, "reason": "x"}`, patient), Options{CacheBytes: limit})
+	d := newDecider(t, newHolder(t, `decision := {"allow": input.token.jti != "", "reason": "x"}`, patient), Options{CacheBytes: limit})
 	_, in := request()
 	for i := range 2000 {
 		decide(t, d, sha256.Sum256(fmt.Append(nil, i)), in)
 	}
-	kept := 0
-	d.cache.entries.IterValues(func(*entry) bool { kept++; return false })
+	kept := d.cache.entries.Len()
 	require.LessOrEqual(t, kept, limit/entryBytes)
 	require.Positive(t, kept)
+}
+
+// What the cache drops is decided again, and counted.
+func TestWhatIsDroppedIsDecidedAgain(t *testing.T) {
+	holder := newHolder(t, `decision := {"allow": true, "reason": "first"}`, patient)
+	d := newDecider(t, holder, Options{})
+	d.Close() // it drops everything from now on
+	digest, in := request()
+	for n := range uint64(3) {
+		require.Equal(t, "first", decide(t, d, digest, in).Reason)
+		require.Equal(t, [3]uint64{0, n + 1, n + 1}, [3]uint64{d.cache.hits.Get(), d.cache.misses.Get(), d.cache.dropped.Get()})
+	}
+	require.NoError(t, holder.Reload(t.Context(), authz(`decision := {"allow": false, "reason": "second"}`)))
+	require.Equal(t, "second", decide(t, d, digest, in).Reason)
 }
 
 func TestConcurrentReload(t *testing.T) {
@@ -349,7 +385,7 @@ func TestCacheChangesNoDecisionOfTheBundle(t *testing.T) {
 	cached, plain, part := load(policies.Files, Options{}), load(policies.Files, Options{CacheBytes: -1}), load(policies.Sidecar, Options{CacheBytes: -1})
 	random := rand.New(rand.NewPCG(5, 6))
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
-	for range 3000 {
+	for range 1000 { // within the minute that decisions last
 		_, in := request()
 		scope := pick("notes:read", "*:read", "agents:read", "x:y")
 		digest := sha256.Sum256([]byte(scope))

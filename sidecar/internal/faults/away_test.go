@@ -17,8 +17,8 @@ func TestF10IdPAway(t *testing.T) {
 	stranger := forge(t, token, "kid-unheard-of")
 	lasting := newSidecar(t, p, a.URL, "AGENTIDP_SIDECAR_REVOCATION_MAX_STALE=1h")
 	bounded := newSidecar(t, p, a.URL, "AGENTIDP_SIDECAR_REVOCATION_MAX_STALE=10s")
-	lasting.start()
-	bounded.start()
+	lasting.Start()
+	bounded.Start()
 	asks := func(n int) (string, string) {
 		if n%10 == 3 {
 			return "/notes/0", stranger
@@ -28,7 +28,7 @@ func TestF10IdPAway(t *testing.T) {
 	loads := []*load{start(l, 2, 4*time.Millisecond, at(lasting), asks), start(brief, 2, 10*time.Millisecond, at(bounded), mix(token))}
 	flowing(t, l, 100)
 	begun := time.Now()
-	p.stop()
+	p.Stop()
 	stale := refusedWith("revocations_stale")
 	within := brief.size()
 	awaitFor(t, time.Minute, "what is bounded is refused", func() bool { return brief.count(within, stale) > 0 })
@@ -45,7 +45,7 @@ func TestF10IdPAway(t *testing.T) {
 	require.False(t, late.Revocations.OK)
 	bytes := health.Spool.Bytes
 
-	p.start()
+	p.Start()
 	back := time.Now()
 	replay := lasting.caughtUp(patience)
 	bounded.caughtUp(patience)
@@ -78,16 +78,16 @@ func TestOutage(t *testing.T) {
 	p, a, l := newIdP(t), newAPI(t), &ledger{}
 	token := p.reader()
 	s := newSidecar(t, p, a.URL)
-	s.start()
+	s.Start()
 	load := start(l, pick(4, 20), 10*time.Millisecond, at(s), mix(token))
 	flowing(t, l, 100)
-	p.stop()
+	p.Stop()
 	begun, before := time.Now(), l.size()
 	time.Sleep(pick(20*time.Second, 10*time.Minute)) // the fault itself
 	away := time.Since(begun)
 	rate := float64(l.size()-before) / away.Seconds()
 	_, health := s.look()
-	p.start()
+	p.Start()
 	back := time.Now()
 	flowing(t, l, 100)
 	load.stop()

@@ -12,7 +12,8 @@
 //   - phantom: a decision that is there twice or otherwise than it was answered,
 //     one that nobody asked for, or a gap that declares more than is missing. A
 //     cut connection tells nothing: either outcome is right;
-//   - unaudited: a request that reached the API and is not in the log.
+//   - unaudited: a request that reached the API and is neither in the log nor
+//     declared.
 //
 // All three are to be zero. Every fault prints one line with its figures, and
 // appends it to the file that AGENTIDP_FAULTS_REPORT names. AGENTIDP_FAULTS=full

@@ -26,8 +26,8 @@ func TestFlood(t *testing.T) {
 	p, a, l := newIdP(t), newAPI(t), &ledger{}
 	token := p.reader()
 	s := newSidecar(t, p, a.URL)
-	s.start()
-	p.stop()
+	s.Start()
+	p.Stop()
 	good := start(l, 2, 5*time.Millisecond, at(s), mix(token))
 	flowing(t, l, 50)
 	from := l.size()
@@ -57,7 +57,7 @@ func TestFlood(t *testing.T) {
 			cost += r.size
 		}
 	}
-	p.start()
+	p.Start()
 	f, _ := verdict(p, l, a, s)
 	f.runs = 1
 	report(t, "flood", f, "forged=%d passed=%d failed_good=%d spool_bytes=%d rps=%.0f good_p99_ms=%s folded=%d last_window_s=%.1f",

@@ -17,8 +17,8 @@ func TestF11SpoolFull(t *testing.T) {
 			p, a, l := newIdP(t), newAPI(t), &ledger{}
 			token := p.reader()
 			s := newSidecar(t, p, a.URL, "AGENTIDP_SIDECAR_SPOOL_WHEN_FULL="+policy, "AGENTIDP_SIDECAR_SPOOL_MAX_BYTES="+pick("262144", "4194304"))
-			s.start()
-			p.stop()
+			s.Start()
+			p.Stop()
 			begun := time.Now()
 			load := start(l, 4, 0, at(s), mix(token))
 			full := refusedWith("audit_unavailable")
@@ -34,7 +34,7 @@ func TestF11SpoolFull(t *testing.T) {
 				return health.Spool.Lost > int64(enough)
 			})
 			load.stop()
-			p.start()
+			p.Start()
 			replay := s.shipped(patience)
 			await(t, "it is served again", func() bool { d := newCaller(l).get(s.addr, "/notes/1", token); return served(&d) })
 			f := figures{runs: 1, downtime: time.Since(begun)}

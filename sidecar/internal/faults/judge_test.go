@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/decision"
 )
 
 // evidence is what is left of a trial.
@@ -28,6 +30,9 @@ func judge(e *evidence) (f figures) {
 		switch {
 		case ev.Action == "decision.gap":
 			j.gap += ev.Metadata.Count
+			if ev.Reason == decision.GapTornTail {
+				j.torn += ev.Metadata.Count
+			}
 			continue
 		case ev.Reason == streamStarted:
 			j.starts[ev.Metadata.DecisionID]++
@@ -59,7 +64,8 @@ func judge(e *evidence) (f figures) {
 		j.held(d)
 	}
 	j.anonymous(anonymous)
-	if n := int64(len(unasked)); n > j.cut {
+	j.unanswered = int64(len(unasked))
+	if n := j.unanswered; n > j.cut {
 		j.phantom = append(j.phantom, fmt.Sprintf("%d decisions that nobody asked for, %d answers were cut", n, j.cut))
 	}
 	answered := map[string]bool{}
@@ -77,7 +83,9 @@ type judgement struct {
 	ends         map[string][]*event // by decision
 	starts       map[string]int      // of streams
 	missing      []string            // answered, and not in the log
+	unrecorded   []string            // not answered, not in the log, and the API had the request
 	cut          int64               // answers that did not come
+	torn         int64               // records that were being written
 	unattributed int64               // anonymous answers, which stand in counts
 	unknown      int64               // gaps of which nobody knows how many they are
 }
@@ -135,26 +143,33 @@ func (j *judgement) anonymous(recorded int64) {
 	}
 }
 
-// reached wants each request that the API saw to be in the log. One that the
-// sidecar died with, before it answered, is counted apart.
+// reached wants each request that the API saw to be in the log, or declared.
+// One that the sidecar died with, before it answered, is counted apart.
 func (j *judgement) reached(ids []string, answered map[string]bool) {
 	for _, id := range ids {
 		switch {
 		case len(j.ends[id]) > 0 || j.starts[id] > 0:
-		case !answered[id] && j.inFlight < j.cut:
-			j.inFlight++
+		case !answered[id]:
+			j.unrecorded = append(j.unrecorded, "the API had "+id)
 		default:
 			j.unaudited = append(j.unaudited, "the API had "+id)
 		}
 	}
 }
 
-// settle takes off what gap records declare.
+// settle takes off what gap records declare: all that is missing, answered or
+// not. More is declared only of answers that were cut: such requests may have
+// been about to be sent, or have a record that was not paid for yet, or be told
+// of as torn besides.
 func (j *judgement) settle() {
 	missing := int64(len(j.missing))
-	j.undone = missing
-	if j.gap > missing+j.cut {
+	j.inFlight = int64(len(j.unrecorded))
+	j.undone = missing + j.inFlight
+	if j.gap > missing+j.cut+j.torn {
 		j.phantom = append(j.phantom, fmt.Sprintf("gaps declare %d, %d are missing and %d were cut", j.gap, missing, j.cut))
+	}
+	if j.inFlight > j.cut {
+		j.phantom = append(j.phantom, fmt.Sprintf("the API had %d requests that nobody made, %d answers were cut", j.inFlight, j.cut))
 	}
 	if missing > j.gap {
 		j.lost = append(j.lost, j.missing[:missing-j.gap]...)
@@ -162,20 +177,26 @@ func (j *judgement) settle() {
 	if n := int64(len(j.unaudited)); n > 0 {
 		j.unaudited = j.unaudited[min(n, j.gap):]
 	}
+	j.unaudited = append(j.unaudited, j.unrecorded[min(j.inFlight, max(j.gap-missing, 0)):]...)
 }
 
 // verdict stops the IdP and judges what happened so far. Sidecars have shipped
 // what they had, or are told to.
 func verdict(p *idp, l *ledger, a *api, sidecars ...*sidecar) (figures, []event) {
-	p.t.Helper()
+	p.T.Helper()
 	for _, s := range sidecars {
-		if s.running() {
+		if s.Running() {
 			s.shipped(10 * patience)
-			s.stop() // its last counts become records
-			require.EqualValues(p.t, 0, s.lastLog("stopped")["unshipped"], s.logTail())
+			s.Stop()                                      // its last counts become records
+			if s.lastLog("stopped")["unshipped"] != 0.0 { // it has seconds for that, which the machine may take
+				s.Start()
+				s.shipped(10 * patience)
+				s.Stop()
+			}
+			require.EqualValues(p.T, 0, s.lastLog("stopped")["unshipped"], s.LogTail())
 		}
 	}
-	p.stop()
+	p.Stop()
 	e := evidence{deeds: l.since(0), events: p.decisions()}
 	if a != nil {
 		e.reached = a.requests()
@@ -229,8 +250,15 @@ func TestJudge(t *testing.T) {
 		"two ids":            {func(e *evidence) { e.deeds[1].detail = "d0" }, 0, 1, 0},
 		"a hole":             {func(e *evidence) { e.events[2].Metadata.SidecarSequence = 4 }, 1, 0, 0},
 		"a sequence twice":   {func(e *evidence) { e.events[2].Metadata.SidecarSequence = 1 }, 0, 1, 0},
-		"reached unrecorded": {func(e *evidence) { e.reached = append(e.reached, "d7", "d8") }, 0, 0, 1},
-		"an answer was cut":  {func(e *evidence) { again(e, 0); e.events[3].Metadata.DecisionID = "d8" }, 0, 0, 0},
+		"reached unrecorded": {func(e *evidence) { e.reached = append(e.reached, "d7") }, 0, 0, 1},
+		"that declared":      {func(e *evidence) { e.reached = append(e.reached, "d7"); gap(e, 1) }, 0, 0, 0},
+		"declared in vain":   {func(e *evidence) { gap(e, 1) }, 0, 0, 0}, // it may have been about to be sent
+		"more than were cut": {func(e *evidence) { e.reached = append(e.reached, "d7", "d8"); gap(e, 2) }, 0, 2, 0},
+		"one for two": {func(e *evidence) {
+			e.deeds[0].id, e.reached = "d9", []string{"d7"}
+			gap(e, 1)
+		}, 0, 0, 1},
+		"an answer was cut": {func(e *evidence) { again(e, 0); e.events[3].Metadata.DecisionID = "d8" }, 0, 0, 0},
 		"nobody asked": {func(e *evidence) {
 			again(e, 0)
 			again(e, 1)

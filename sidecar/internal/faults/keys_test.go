@@ -124,7 +124,7 @@ func TestF15KeySet(t *testing.T) {
 	stranger := forge(t, token, "kid-unheard-of")
 	k := newKeyServer(t, p)
 	s := newSidecar(t, p, a.URL, "AGENTIDP_SIDECAR_JWKS_URL="+k.URL+"/jwks.json", "AGENTIDP_SIDECAR_JWKS_TTL=1s", "AGENTIDP_SIDECAR_JWKS_COOLDOWN=1s")
-	s.start()
+	s.Start()
 	load := start(l, 2, 2*time.Millisecond, at(s), func(n int) (string, string) {
 		if n%20 == 3 {
 			return "/notes/0", stranger

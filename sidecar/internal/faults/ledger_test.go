@@ -173,7 +173,7 @@ func (c *caller) get(addr, path, token string) (d deed) {
 		l = nil
 	}
 	if l == nil {
-		conn, err := net.DialTimeout("tcp", addr, 2*time.Second)
+		conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
 		if err != nil {
 			d.err = err
 			return d

@@ -4,15 +4,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,15 +25,7 @@ func TestMain(m *testing.M) {
 	} else if err := flag.Set("test.parallel", "1"); err != nil { // figures of one, not of its neighbours
 		panic(err)
 	}
-	dir, err := os.MkdirTemp("", "agentidp-sidecar-faults-")
-	if err != nil {
-		panic(err)
-	}
-	programs.dir = dir
 	status := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
-		panic(err)
-	}
 	if missing := unreported(); status == 0 && len(missing) > 0 {
 		fmt.Println("faults without a line:", missing)
 		status = 1
@@ -52,28 +44,10 @@ func pick[T any](short, long T) T {
 	return short
 }
 
-// programs are built at most once for a test process.
-var programs struct {
-	sync.Mutex
-	dir   string
-	built []string
-}
-
 // program builds a command of this module and returns its path.
 func program(t *testing.T, command string) string {
 	t.Helper()
-	programs.Lock()
-	defer programs.Unlock()
-	path := filepath.Join(programs.dir, filepath.Base(command))
-	if slices.Contains(programs.built, command) {
-		return path
-	}
-	compile := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "github.com/sentryagent/agentidp/"+command)
-	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
-	output, err := compile.CombinedOutput()
-	require.NoError(t, err, string(output))
-	programs.built = append(programs.built, command)
-	return path
+	return filepath.Join(commandtest.Build(t, "", nil, command), filepath.Base(command))
 }
 
 // figures are what one fault came to.
@@ -82,8 +56,9 @@ type figures struct {
 	lost, phantom, unaudited []string
 	downtime                 time.Duration // the longest that nothing was served
 	gap                      int64         // decisions that gap records declare
-	undone                   int64         // answered decisions that are not in the log, declared or not
-	inFlight                 int64         // requests that the API had when the sidecar died, without a record
+	undone                   int64         // decisions that are not in the log, declared or not
+	inFlight                 int64         // of them such whose request the API had when the sidecar died
+	unanswered               int64         // decisions in the log whose answer was cut
 	folded                   int64         // anonymous decisions that stand in another's count
 }
 
@@ -97,6 +72,7 @@ func (f *figures) add(other figures) {
 	f.gap += other.gap
 	f.undone += other.undone
 	f.inFlight += other.inFlight
+	f.unanswered += other.unanswered
 	f.folded += other.folded
 }
 
@@ -148,7 +124,7 @@ func report(t *testing.T, fault string, f figures, format string, args ...any) {
 func some(list []string) []string { return list[:min(len(list), 10)] }
 
 // patience is how long a state may take to come, on a machine that is busy.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // await waits for a state, and says how long that took.
 func await(t *testing.T, what string, state func() bool) time.Duration {

@@ -83,7 +83,7 @@ func TestF21Policy(t *testing.T) {
 	folder.write("authz_test.rego", rulesTest)
 	folder.deny(guarded)
 	s := newSidecar(t, p, a.URL, "AGENTIDP_SIDECAR_POLICY_DIR="+folder.path)
-	s.start()
+	s.Start()
 	revision := func() (string, string) { _, r := s.look(); return r.Policy.Revision, r.Policy.Error }
 	strict, _ := revision()
 	load := start(l, 2, 2*time.Millisecond, at(s), func(n int) (string, string) {
@@ -106,11 +106,11 @@ func TestF21Policy(t *testing.T) {
 		"calls out": "package agentidp.authz\n\ndecision := {\"allow\": http.send({\"method\": \"GET\", \"url\": \"http://127.0.0.1\"}).status_code == 200}",
 	} {
 		folder.write("authz.rego", text)
-		s.signal(syscall.SIGHUP)
+		s.Signal(syscall.SIGHUP)
 		await(t, what+" is refused", func() bool { now, trouble := revision(); return trouble != "" && now == strict })
 		flowing(t, l, pick(100, 2000))
 		folder.deny(guarded)
-		s.signal(syscall.SIGHUP)
+		s.Signal(syscall.SIGHUP)
 		await(t, "it is mended", func() bool { _, trouble := revision(); return trouble == "" })
 		runs++
 	}
@@ -119,12 +119,12 @@ func TestF21Policy(t *testing.T) {
 	lax := ""
 	for range pick(3, 30) {
 		folder.deny()
-		s.signal(syscall.SIGHUP)
+		s.Signal(syscall.SIGHUP)
 		await(t, "the laxer policy is in force", func() bool { now, _ := revision(); return now != strict })
 		lax, _ = revision()
 		flowing(t, l, pick(60, 500))
 		folder.deny(guarded)
-		s.signal(syscall.SIGHUP)
+		s.Signal(syscall.SIGHUP)
 		await(t, "the stricter policy is in force", func() bool { now, _ := revision(); return now == strict })
 		// From here on nothing may pass. Requests under way began under the other.
 		from := time.Now()

@@ -8,9 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
-const drain = "AGENTIDP_SIDECAR_DRAIN_DELAY=1s"
+// drain is time enough for a balancer that the machine holds up to see it.
+const drain = "AGENTIDP_SIDECAR_DRAIN_DELAY=4s"
 
 // rotation follows /ready as whoever balances load does: who says no gets
 // nothing new, what is under way goes on.
@@ -29,9 +32,11 @@ func balance(sidecars ...*sidecar) *rotation {
 		defer close(r.done)
 		for !r.ended.Load() {
 			for i, s := range sidecars {
-				status, _ := ask(s.readyAt)
-				r.up[i].Store(status == http.StatusOK)
-				if status == http.StatusServiceUnavailable {
+				switch status, _ := commandtest.Ask(s.ReadyAt); status { // no answer in time says nothing
+				case http.StatusOK:
+					r.up[i].Store(true)
+				case http.StatusServiceUnavailable:
+					r.up[i].Store(false)
 					r.refused[i].Add(1)
 				}
 			}
@@ -60,8 +65,8 @@ func (r *rotation) stop() {
 // lasting mixes in requests that are still under way when the port closes.
 func lasting(token string) asking {
 	return func(n int) (string, string) {
-		if n%10 == 3 {
-			return "/wait/1400", token
+		if n%30 == 3 {
+			return "/wait/4400", token
 		}
 		return mix(token)(n)
 	}
@@ -77,14 +82,14 @@ func TestF23Terminated(t *testing.T) {
 	var f figures
 	unannounced, unshipped := 0, 0.0
 	for range pick(3, 20) {
-		s.start()
+		s.Start()
 		r := balance(s)
 		load := start(l, 6, time.Millisecond, r.next, lasting(token))
 		flowing(t, l, 150)
 		before := r.refused[0].Load()
 		begun := time.Now()
-		s.signal(syscall.SIGTERM)
-		require.Zero(t, s.wait(), s.logTail())
+		s.Signal(syscall.SIGTERM)
+		require.Zero(t, s.Wait(), s.LogTail())
 		f.downtime = max(f.downtime, time.Since(begun))
 		if r.refused[0].Load() == before {
 			unannounced++
@@ -96,7 +101,7 @@ func TestF23Terminated(t *testing.T) {
 		f.runs++
 	}
 	cuts, failed := having(l.since(0), wasCut), having(l.since(0), func(d *deed) bool { return d.status >= 500 })
-	waited := l.count(0, func(d *deed) bool { return d.path == "/wait/1400" })
+	waited := l.count(0, func(d *deed) bool { return d.path == "/wait/4400" })
 	judged, _ := verdict(p, l, a)
 	f.add(judged)
 	report(t, "F23", f, "cut=%d failed=%d unannounced=%d unshipped=%.0f long=%d", len(cuts), len(failed), unannounced, unshipped, waited)
@@ -113,7 +118,7 @@ func TestRollingRestart(t *testing.T) {
 	token := p.reader()
 	pair := []*sidecar{newSidecar(t, p, a.URL, drain).everywhere(), newSidecar(t, p, a.URL, drain).everywhere()}
 	for _, s := range pair {
-		s.start()
+		s.Start()
 	}
 	r := balance(pair...)
 	await(t, "both serve", func() bool { return r.up[0].Load() && r.up[1].Load() })
@@ -123,10 +128,10 @@ func TestRollingRestart(t *testing.T) {
 		for i, s := range pair {
 			await(t, "both serve", func() bool { return r.up[0].Load() && r.up[1].Load() })
 			flowing(t, l, 100)
-			s.stop()
+			s.Stop()
 			require.False(t, r.up[i].Load())
 			flowing(t, l, 50) // by the other one
-			s.start()
+			s.Start()
 			f.runs++
 		}
 	}

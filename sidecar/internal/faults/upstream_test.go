@@ -83,7 +83,7 @@ func (b *badAPI) misbehave(conn net.Conn) {
 	case "silent":
 		_, _ = io.Copy(io.Discard, conn)
 	case "slow":
-		_ = conn.SetReadDeadline(time.Now().Add(3 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(8 * time.Second))
 		if _, err := conn.Read(head); !os.IsTimeout(err) {
 			return // nobody waits any more
 		}
@@ -93,7 +93,7 @@ func (b *badAPI) misbehave(conn net.Conn) {
 			if _, err := io.WriteString(conn, answer[i:i+1]); err != nil {
 				return
 			}
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 	case "reset":
 		_ = conn.(*net.TCPConn).SetLinger(0)
@@ -116,7 +116,7 @@ func TestF9BadUpstream(t *testing.T) {
 upstreams:
   bad: { urls: ["http://%s"], timeout: 1s, maxConnections: %d }
 `, routesText, bad.Addr(), connections), 0o600))
-	s.start()
+	s.Start()
 	others := start(l, 2, 2*time.Millisecond, at(s), mix(token))
 	flowing(t, l, pick(200, 5000))
 	quiet := l.size()
@@ -147,11 +147,15 @@ upstreams:
 		}
 		return d.told == answers && d.reason == modes[mode][0]
 	}
+	// Any API is as slow as the machine that has no time for it, or for the sidecar.
+	starved := func(d *deed) bool {
+		return d.told == answers && d.reason == "upstream_timeout" && d.took > time.Second/2
+	}
 	ours := func(d *deed) bool { return !strings.HasPrefix(d.path, "/bad/") }
 	quick := func(d *deed) bool { return strings.HasPrefix(d.path, "/notes/") }
 	failed := having(deeds, func(d *deed) bool { return ours(d) && (d.told != answers || d.status >= 500) })
-	wrong := having(deeds, except("/bad/", right))
-	late := having(deeds, func(d *deed) bool { return d.took > 10*time.Second })
+	wrong := having(deeds, except("/bad/", func(d *deed) bool { return right(d) || starved(d) }))
+	late := having(deeds, func(d *deed) bool { return d.told != answers && d.took >= answerTime })
 	before := percentile(l.since(0)[:quiet], 0.99, quick)
 	// The API learns late of some that were given up, so the highest count says little.
 	slices.Sort(held)
@@ -165,7 +169,7 @@ upstreams:
 	require.Empty(t, some(late))
 	require.LessOrEqual(t, usual, int64(connections)) // of 24 that wait
 	for mode := range modes {
-		require.NotEmpty(t, having(deeds, func(d *deed) bool { return d.path == "/bad/"+mode && d.reason != "upstream_busy" }), mode)
+		require.NotEmpty(t, having(deeds, func(d *deed) bool { return d.path == "/bad/"+mode && d.reason != "upstream_busy" && right(d) }), mode)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestDrain(t *testing.T) {
 			_ = answer.Body.Close()
 			answered <- answer.StatusCode
 		}()
-		require.Eventually(t, func() bool { return len(s.all()) == 1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(s.all()) == 1 }, time.Minute, time.Millisecond)
 		ended := make(chan error, 1)
 		go func() { ended <- s.stop() }()
 		if patient {

@@ -132,7 +132,7 @@ func newStage(t *testing.T, change ...func(*forwardauth.Options)) *stage {
 	t.Helper()
 	s := &stage{engine: &engine{}, t: t, logs: &obstest.Output{}, metrics: metrics.NewSet()}
 	options := forwardauth.Options{
-		Ask: s.ask, Peers: loopback, Drain: 5 * time.Second, Metrics: s.metrics,
+		Ask: s.ask, Peers: loopback, Drain: 30 * time.Second, Metrics: s.metrics,
 		Log: slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {
@@ -164,7 +164,7 @@ func raw(t *testing.T, address, request string) reply {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, request)
 	require.NoError(t, err)
 	r := bufio.NewReader(conn)

@@ -69,7 +69,7 @@ func (s *scene) checking(encode func(*auth.AttributeContext_HttpRequest, [][2]st
 		}
 		held := &auth.AttributeContext_HttpRequest{Method: method, Path: target, Host: host, Scheme: "http", Protocol: "HTTP/1.1"}
 		encode(held, append([][2]string{{":method", method}, {":path", target}, {":authority", host}, {":scheme", "http"}}, fields...))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		out, err := client.Check(ctx, &auth.CheckRequest{Attributes: &auth.AttributeContext{
 			Source:  &auth.AttributeContext_Peer{Address: &core.Address{Address: &core.Address_SocketAddress{SocketAddress: &core.SocketAddress{Address: "127.0.0.1"}}}},

@@ -89,7 +89,7 @@ func (s *scene) compare(r request, want want, mode string, send func(*testing.T,
 		return
 	}
 	// The proxy's own record may come after the answer.
-	require.Eventually(s.t, func() bool { return len(s.records.since(recorded)) > 0 }, 10*time.Second, time.Millisecond, "%+v", got)
+	require.Eventually(s.t, func() bool { return len(s.records.since(recorded)) > 0 }, time.Minute, time.Millisecond, "%+v", got)
 	records := s.records.since(recorded)
 	require.Len(s.t, records, 1)
 	record := records[0]
@@ -160,7 +160,7 @@ func exchange(t *testing.T, address, raw, method string) (*http.Response, string
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, raw)
 	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})

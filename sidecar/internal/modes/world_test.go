@@ -67,9 +67,9 @@ type keys struct {
 	key *rsa.PublicKey
 }
 
-func (k keys) Key(kid string) (*rsa.PublicKey, error) {
+func (k keys) Key(kid string) (*token.Key, error) {
 	if kid == k.kid {
-		return k.key, nil
+		return token.NewKey(k.key), nil
 	}
 	return nil, token.ErrUnknownKey
 }

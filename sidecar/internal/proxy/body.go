@@ -20,9 +20,10 @@ type bodySource struct {
 	edge    edge
 	touched bool // nobody can read it from its start again
 	read    int64
-	held    int64 // bytes of it that are in memory
-	err     error // the client's fault
-	long    bool  // long enough to be judged again on its way
+	held    int64  // bytes of it that are in memory
+	share   *share // that they count against; nil: nothing is held
+	err     error  // the client's fault
+	long    bool   // long enough to be judged again on its way
 }
 
 // open gives the request's body; from now on it must come at its pace.

@@ -165,7 +165,7 @@ func (f *fact) run(t *testing.T, w *world, up *upstream, table *route.Table, pee
 	conn, err := dialer.Dial("tcp", w.addr)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,7 +25,7 @@ func TestDefectsLetGoOfTheUpstream(t *testing.T) {
 	t.Cleanup(server.Close)
 	plain := server.URL
 	for _, upstream := range []string{"urls: ['" + plain + "']", "protocol: h2, urls: ['" + h2cUpstream(t, handler) + "']"} {
-		w, h2 := newSecureWorld(t, plain, func(o *proxy.Options) { o.Upstream.Wait = 1 })
+		w, h2 := newSecureWorld(t, plain, func(o *proxy.Options) { o.Upstream.Wait, o.Upstream.KeepAlive = 10*time.Second, time.Minute })
 		w.replace("upstreams: {api: {maxConnections: 1, " + upstream + "}}\n" + `
 routes:
   - {path: /mcp, capability: notes:read, protocol: mcp, upstream: api, rpc: {"tools/call ok": "notes:read"}}

@@ -39,22 +39,30 @@ type exchange struct {
 	call      *rpc.Message // on a route with a protocol, once the body was read
 	filtered  bool         // of a live exchange's probe: the answer is
 	answer    answered
+	asking    []byte // the head for the upstream
 	record    decision.Record
 	live      *live // nil while it is not watched
+	judged    bool  // was, at least once
 	counted   bool  // against the rate limit
 	asked     bool  // for the body, with 100 Continue
+	owed      bool  // it may reach the upstream, and has no record yet
 	streaming bool  // the answer's body outlives the handler
 	finished  bool
 }
 
 type exchangeKey struct{}
 
+const mostAsking = 4 << 10 // of its buffer that an exchange keeps
+
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// begin opens the exchange. From here on it ends with exactly one record.
-func (p *Proxy) begin(ctx *fasthttp.RequestCtx) *exchange {
+// begin opens the exchange of a request whose head was read when it started.
+// From here on it ends with exactly one record.
+func (p *Proxy) begin(ctx *fasthttp.RequestCtx, started time.Time) *exchange {
 	x := exchanges.Get().(*exchange)
-	*x = exchange{proxy: p, ctx: ctx, conn: watchedOf(ctx.Conn()), started: time.Now(), proto: "http"}
+	asking := x.asking
+	*x = exchange{} // in place: a literal with fields is made aside first
+	x.proxy, x.ctx, x.conn, x.started, x.proto, x.asking = p, ctx, watchedOf(ctx.Conn()), started, "http", asking
 	x.edge = h1{x}
 	if x.conn != nil {
 		x.client, x.record.Peer = x.conn.peer, x.conn.peerText
@@ -154,8 +162,8 @@ func (x *exchange) describe(accepted bool) {
 func clip(b []byte, most int) string { return string(b[:min(len(b), most)]) }
 
 // identify notes who asks.
-func (x *exchange) identify(identity Identity) {
-	x.identity, x.known = identity, true
+func (x *exchange) identify(identity *Identity) {
+	x.identity, x.known = *identity, true
 	c := &x.identity.Claims
 	x.record.AgentID, x.record.OrganizationID, x.record.ClientID, x.record.JTI = c.Subject, c.Organization, c.ClientID, c.JTI
 }
@@ -177,6 +185,7 @@ func (x *exchange) keep(outcome decision.Outcome, reason string, status int) (si
 	r := &x.record
 	r.Outcome, r.Reason, r.Status = outcome, reason, status
 	r.DurationMs = float64(time.Since(x.started).Microseconds()) / 1e3
+	defer x.pay() // after it was kept, or counted lost
 	if !x.known {
 		return x.proxy.flood.add(r, prefixOf(x.client)), nil
 	}
@@ -184,6 +193,31 @@ func (x *exchange) keep(outcome decision.Outcome, reason string, status int) (si
 		x.proxy.meters.lost.Inc()
 	}
 	return true, err
+}
+
+// owe notes, before anything is sent to the upstream, that there is no record
+// yet: should the process be killed, the next one declares that it is missing.
+func (x *exchange) owe() {
+	owed := &x.owed
+	if l := x.live; l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.kept {
+			return
+		}
+		owed = &l.owed
+	}
+	if !*owed {
+		*owed = true
+		x.proxy.Recorder.Owe(1)
+	}
+}
+
+func (x *exchange) pay() {
+	if x.owed {
+		x.owed = false
+		x.proxy.Recorder.Owe(-1)
+	}
 }
 
 // tell counts and logs what was recorded.
@@ -241,6 +275,9 @@ func (x *exchange) Close() error {
 	}
 	err := x.finish(decision.Error, "unanswered", 0)
 	if !x.streaming {
+		if cap(x.asking) > mostAsking {
+			x.asking = nil
+		}
 		exchanges.Put(x)
 	}
 	return err

@@ -35,6 +35,12 @@ func (e *echoServer) heard(ctx context.Context) {
 	e.seen = append(e.seen, md)
 }
 
+func (e *echoServer) calls() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.seen)
+}
+
 func (e *echoServer) last() metadata.MD {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -119,8 +125,25 @@ func asAgent(ctx context.Context, token string, pairs ...string) context.Context
 	return metadata.AppendToOutgoingContext(ctx, pairs...)
 }
 
+// expiring is a context whose time is up when done closes.
+type expiring struct {
+	context.Context
+	done chan struct{}
+}
+
+func (e *expiring) Done() <-chan struct{} { return e.done }
+
+func (e *expiring) Err() error {
+	select {
+	case <-e.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func patient(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -230,9 +253,15 @@ func TestGRPCStreams(t *testing.T) {
 	require.Equal(t, codes.Canceled, status.Code(<-echo.over))
 
 	// So does one whose time is up; it is told so by itself.
-	ctx, cancel := context.WithTimeout(patient(t), 300*time.Millisecond)
-	defer cancel()
-	err := conn.Invoke(asAgent(ctx, good), "/test.Echo/Unary", wrapperspb.String("wait"), &out)
+	late := &expiring{Context: asAgent(patient(t), good), done: make(chan struct{})}
+	heard := echo.calls()
+	go func() {
+		defer close(late.done)
+		for echo.calls() == heard && late.Context.Err() == nil { // its time is up once the service has the call
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	err := conn.Invoke(late, "/test.Echo/Unary", wrapperspb.String("wait"), &out)
 	require.Equal(t, codes.DeadlineExceeded, status.Code(err))
 	require.Error(t, <-echo.over)
 	seen := echo.last()

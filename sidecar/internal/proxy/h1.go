@@ -16,8 +16,9 @@ type h1 struct{ *exchange }
 func (e h1) context() context.Context { return e.proxy.ctx }
 
 func (e h1) closes(doubtful bool) {
-	if doubtful && e.conn != nil {
-		e.conn.linger.Store(true)
+	if doubtful {
+		httpx.CloseUnread(e.ctx)
+		return
 	}
 	e.ctx.SetConnectionClose()
 }

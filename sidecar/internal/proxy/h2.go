@@ -51,7 +51,7 @@ func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request) {
 // beginStream is begin for HTTP/2.
 func (p *Proxy) beginStream(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	*x = exchange{proxy: p, started: time.Now(), proto: "https"}
+	*x = exchange{proxy: p, started: time.Now(), proto: "https", asking: x.asking}
 	x.edge = &h2{x: x, writer: w, asked: r, stream: http.NewResponseController(w), grpc: grpcMedia(r.Header.Get("Content-Type"))}
 	if from, known := r.Context().Value(peerKey{}).(*peer); known {
 		x.client, x.record.Peer = from.address, from.text
@@ -132,8 +132,9 @@ func (e *h2) last(timeout time.Duration) {
 
 func (e *h2) writeTimeout() time.Duration { return or(e.x.proxy.WriteTimeout, writeTimeout) }
 
-// lastWords is how long a stream that was cut may take to say why.
-const lastWords = 100 * time.Millisecond
+// lastWords is how long a stream that was cut may take to say why. It is a
+// variable for tests, as tunnelGrace is.
+var lastWords = 100 * time.Millisecond
 
 func (e *h2) watch() (gone func() bool, cut func()) {
 	started, timeout := e.x.started, e.writeTimeout()
@@ -199,6 +200,7 @@ func (e *h2) relay(a *answered) {
 	e.writer.WriteHeader(a.Status)
 	if len(body) > 0 {
 		_, _ = e.writer.Write(body) // recorded already; a client that left has no use for it
+		_ = e.stream.Flush()        // while it counts as a request: its client may have no room
 	}
 }
 
@@ -226,6 +228,7 @@ func (e *h2) pass(a *answered) {
 	e.last(e.writeTimeout())
 	switch {
 	case s.complete && err == nil:
+		_ = e.stream.Flush() // as in relay
 		for name, values := range trailers {
 			e.writer.Header()[http.TrailerPrefix+name] = values
 		}

@@ -39,7 +39,7 @@ func (w *world) client(http2 bool) *http.Client {
 	protocols.SetHTTP2(http2)
 	transport := &http.Transport{TLSClientConfig: w.trust.Clone(), Protocols: &protocols, DisableCompression: true}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
 // ask sends one request to the world and reads the answer.
@@ -196,7 +196,7 @@ func TestHTTP2Heads(t *testing.T) {
 func TestHTTP2Expectation(t *testing.T) {
 	up := stdUpstream(t)
 	w, client := newSecureWorld(t, up.URL)
-	client.Transport.(*http.Transport).ExpectContinueTimeout = 10 * time.Second
+	client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	var continued atomic.Int64
 	trace := &httptrace.ClientTrace{Got100Continue: func() { continued.Add(1) }}
 	send := func(token, expectation string) reply {

@@ -105,6 +105,7 @@ var pattern = []byte(strings.Repeat("0123456789abcdef!", 1<<10))
 
 // A client that does not read holds its own stream only, and not for ever.
 func TestHTTP2SlowReader(t *testing.T) {
+	t.Parallel()
 	flood := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/pub/small" {
 			_, _ = io.WriteString(w, "small")
@@ -116,7 +117,7 @@ func TestHTTP2SlowReader(t *testing.T) {
 			}
 		}
 	}
-	w, client := newSecureWorld(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.WriteTimeout = 300 * time.Millisecond })
+	w, client := newSecureWorld(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.WriteTimeout = 3 * time.Second }) // less than the tests wait
 	w.replace(over(h2cUpstream(t, flood)))
 	response, err := client.Do(w.request("GET", "/pub/flood", "", nil))
 	require.NoError(t, err)
@@ -134,6 +135,7 @@ func TestHTTP2SlowReader(t *testing.T) {
 
 // A stream that is reset cancels the work for it.
 func TestHTTP2ClientLeaves(t *testing.T) {
+	t.Parallel()
 	entered, left := make(chan struct{}, 4), make(chan struct{}, 4)
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/pub/stream" {
@@ -165,7 +167,7 @@ func TestHTTP2ClientLeaves(t *testing.T) {
 			require.ErrorIs(t, <-gone, context.Canceled)
 			select {
 			case <-left:
-			case <-time.After(10 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Fatal("the upstream still works")
 			}
 			w.metric("sidecar_http2_requests 0\n")
@@ -176,6 +178,7 @@ func TestHTTP2ClientLeaves(t *testing.T) {
 
 // Long exchanges of either protocol end with their permission.
 func TestHTTP2StreamsEndWithTheirPermission(t *testing.T) {
+	t.Parallel()
 	api := newEndless(t, 10*time.Millisecond)
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		for {

@@ -32,7 +32,7 @@ func (w *world) frames(t *testing.T) *framed {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	require.Equal(t, "h2", conn.ConnectionState().NegotiatedProtocol)
-	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, http2.ClientPreface)
 	require.NoError(t, err)
 	f := &framed{t: t, conn: conn, framer: http2.NewFramer(conn, conn), next: 1}
@@ -83,6 +83,18 @@ func (f *framed) open(fields [][2]string, body bool) uint32 {
 		require.NoError(f.t, f.framer.WriteContinuation(id, len(rest) == 0, part))
 	}
 	return id
+}
+
+// reset reads until any stream is reset, and gives the code.
+func (f *framed) reset() http2.ErrCode {
+	f.t.Helper()
+	for {
+		frame, err := f.framer.ReadFrame()
+		require.NoError(f.t, err)
+		if reset, is := frame.(*http2.RSTStreamFrame); is {
+			return reset.ErrCode
+		}
+	}
 }
 
 // answer reads until the stream ends: its fields, or the code of the reset.

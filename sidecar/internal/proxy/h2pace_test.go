@@ -36,7 +36,15 @@ func TestHTTP2PausesAreNotTheClients(t *testing.T) {
 	for _, file := range []string{routes, over(h2cUpstream(t, handler))} {
 		w, client := newSecureWorld(t, plain.URL, func(o *proxy.Options) { o.WriteTimeout = patience })
 		w.replace(file)
-		require.Equal(t, "eventevent", w.ask(client, "GET", "/pub/x", "", nil).body)
+		persist(t, "it goes on", func() bool { // unless the machine pauses as well
+			response, err := client.Do(w.request("GET", "/pub/x", "", nil))
+			if err != nil {
+				return false
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			return err == nil && string(body) == "eventevent"
+		})
 	}
 }
 
@@ -53,7 +61,15 @@ func TestHTTP2BodiesWaitForTheUpstream(t *testing.T) {
 	}
 	w, client := newSecureWorld(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.BodyWindow, o.MaxBody = window, 8<<20 })
 	w.replace(over(h2cUpstream(t, slow)))
-	require.Equal(t, 200, w.ask(client, "POST", "/notes", tokens(t).good(t), bytes.NewReader(make([]byte, 4<<20))).StatusCode)
+	persist(t, "it is borne", func() bool { // unless the client pauses as well
+		response, err := client.Do(w.request("POST", "/notes", tokens(t).good(t), bytes.NewReader(make([]byte, 4<<20))))
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		_, err = io.Copy(io.Discard, response.Body)
+		return err == nil && response.StatusCode == http.StatusOK
+	})
 
 	w, _ = newSecureWorld(t, "http://127.0.0.1:1")
 	w.replace(over(framing(t, func(f *http2.Framer, id uint32, _ net.Conn) { _ = f.WriteRSTStream(id, http2.ErrCodeInternal) })))
@@ -74,18 +90,47 @@ func TestGRPCBodiesHaveAPaceTowardsHTTP1(t *testing.T) {
 
 // A client without room for an answer holds no place for ever, asked by a stranger or not.
 func TestHTTP2AnswersThatAreNotTaken(t *testing.T) {
-	w, _ := newSecureWorld(t, stdUpstream(t).URL, func(o *proxy.Options) { o.WriteTimeout = 200 * time.Millisecond })
+	t.Parallel()
+	w, _ := newSecureWorld(t, stdUpstream(t).URL, func(o *proxy.Options) { o.WriteTimeout = 3 * time.Second }) // the connection's too
 	f := w.frames(t)
 	require.NoError(t, f.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
-	for _, token := range []string{"-", tokens(t).good(t)} {
-		change := []string{}
-		if token == "-" {
-			change = []string{"authorization", "-"}
-		}
-		_, reset := f.answer(f.open(head(token, change...), false))
-		require.Equal(t, http2.ErrCodeInternal, reset)
+	f.open(head("-", "authorization", "-"), false)
+	f.open(head(tokens(t).good(t)), false)
+	for range 2 { // in whatever order
+		require.Equal(t, http2.ErrCodeInternal, f.reset())
 	}
 	w.metric("sidecar_http2_requests 0\n")
+}
+
+// Answers that wait for room at their client count as requests under way, however
+// small they are, and whether they came whole or in pieces.
+func TestHTTP2AnswersThatAreNotTakenAreBounded(t *testing.T) {
+	small := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/pub/pieces" {
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = io.WriteString(w, "small")
+	}
+	plain := httptest.NewServer(http.HandlerFunc(small))
+	t.Cleanup(plain.Close)
+	for _, file := range []string{routes, over(h2cUpstream(t, small))} {
+		for _, path := range []string{"/pub/whole", "/pub/pieces"} {
+			w, _ := newSecureWorld(t, plain.URL, func(o *proxy.Options) { o.Connections, o.MaxPerAddress = 8, 2 })
+			w.replace(file)
+			f := w.frames(t)
+			require.NoError(t, f.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
+			for range 2 {
+				f.open(head("", ":path", path, "authorization", "-"), false)
+			}
+			w.metric("sidecar_http2_requests 2\n")
+			third := f.open(head("", ":path", path, "authorization", "-"), false)
+			require.NoError(t, f.framer.WriteWindowUpdate(third, 1<<16))
+			fields, _ := f.answer(third)
+			require.Equal(t, "overloaded", fields.Get("x-agentidp-error"))
+			require.NoError(t, f.conn.Close())
+			w.metric("sidecar_http2_requests 0\n")
+		}
+	}
 }
 
 // One address has no more requests under way than it may have connections.

@@ -31,8 +31,10 @@ type h2Server struct {
 	done     chan struct{} // closed with the listener
 	close    sync.Once
 
-	mu   sync.Mutex
-	open map[net.Conn]chan struct{} // closed when the server let go of it; guarded by mu
+	mu      sync.Mutex
+	open    map[net.Conn]chan struct{} // closed when the server let go of it; guarded by mu
+	serving sync.WaitGroup             // handlers, which outlive a stream that its client reset; guarded by mu to add
+	ended   bool                       // guarded by mu: nobody waits for more of them
 }
 
 func (p *Proxy) newHTTP2() *h2Server {
@@ -40,7 +42,7 @@ func (p *Proxy) newHTTP2() *h2Server {
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	s.http = &http.Server{
-		Handler: http.HandlerFunc(p.serveStream), DisableGeneralOptionsHandler: true, Protocols: &protocols, MaxHeaderBytes: headBuffer, IdleTimeout: p.IdleTimeout, ReadHeaderTimeout: p.HeadTimeout,
+		Handler: s.handle(p.serveStream), DisableGeneralOptionsHandler: true, Protocols: &protocols, MaxHeaderBytes: headBuffer, IdleTimeout: p.IdleTimeout, ReadHeaderTimeout: p.HeadTimeout,
 		BaseContext: func(net.Listener) context.Context { return p.ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, peerOf(c))
@@ -56,8 +58,25 @@ func (p *Proxy) newHTTP2() *h2Server {
 	return s
 }
 
+// handle has run wait for the handler: a request that is being served is one
+// whose record is still to come.
+func (s *h2Server) handle(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		if s.ended {
+			s.mu.Unlock()
+			panic(http.ErrAbortHandler)
+		}
+		s.serving.Add(1)
+		s.mu.Unlock()
+		defer s.serving.Done()
+		serve(w, r)
+	}
+}
+
 // run serves until ctx ends, and then lets streams finish: clients are told
-// with GOAWAY. cut ends the wait; connections are for others to cut.
+// with GOAWAY. cut ends the wait; connections are for others to cut. When it
+// returns no handler runs.
 func (s *h2Server) run(ctx, cut context.Context) {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.http.Serve(s) }) // ends with the listener only
@@ -70,6 +89,10 @@ func (s *h2Server) run(ctx, cut context.Context) {
 	}
 	_ = s.Close()
 	serving.Wait()
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.serving.Wait()
 }
 
 // serve is fasthttp's handler of a connection; it returns when the connection is over.

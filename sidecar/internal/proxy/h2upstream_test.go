@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,11 @@ func TestHTTP2UpstreamsThatMisbehave(t *testing.T) {
 	} {
 		url := framing(t, func(f *http2.Framer, id uint32, _ net.Conn) { fact.answer(f, id) })
 		w, client := newSecureWorld(t, "http://127.0.0.1:1")
-		w.replace(strings.Replace(over(url), "protocol: h2", "timeout: 200ms, protocol: h2", 1))
+		table := over(url)
+		if name == "silence" {
+			table = strings.Replace(table, "protocol: h2", "timeout: 200ms, protocol: h2", 1)
+		}
+		w.replace(table)
 		r := w.ask(client, "GET", "/notes", tokens(t).good(t), nil)
 		require.Equal(t, fact.reason, r.reason(), name)
 	}
@@ -119,16 +124,22 @@ func TestHTTP2UpstreamsThatMisbehave(t *testing.T) {
 	w, client := newSecureWorld(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Upstream.IdleTimeout = 200 * time.Millisecond })
 	w.replace(over(url))
 	for _, client := range []*http.Client{client, w.client(false)} {
-		response, err := client.Do(w.request("GET", "/notes", tokens(t).good(t), nil))
-		require.NoError(t, err)
-		body, err := io.ReadAll(response.Body)
-		require.Error(t, err)
-		require.Equal(t, "half", string(body))
-		require.NoError(t, response.Body.Close())
+		persist(t, "half of it comes", func() bool { // unless the machine makes the beginning late as well
+			response, err := client.Do(w.request("GET", "/notes", tokens(t).good(t), nil))
+			require.NoError(t, err)
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if response.StatusCode != http.StatusOK {
+				return false
+			}
+			require.Error(t, err)
+			return string(body) == "half"
+		})
 	}
-	waitFor(t, "both are recorded", func() bool { return len(w.records.all()) == 2 })
-	require.Equal(t, "upstream_aborted", w.records.all()[0].Reason)
-	require.Equal(t, decision.Error, w.records.all()[1].Outcome)
+	waitFor(t, "both are recorded", func() bool {
+		all := w.records.all()
+		return 2 <= len(slices.DeleteFunc(all, func(r decision.Record) bool { return r.Reason != "upstream_aborted" || r.Outcome != decision.Error }))
+	})
 }
 
 // An upstream is spoken to over TLS as it demands, or not at all.
@@ -204,6 +215,7 @@ func TestHTTP2DefectsAreAnswered(t *testing.T) {
 
 // A connection with requests under way is told with GOAWAY to take no more.
 func TestHTTP2GoAway(t *testing.T) {
+	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(entered); <-release }))
 	t.Cleanup(plain.Close)

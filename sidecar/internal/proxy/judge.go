@@ -27,7 +27,12 @@ func (p *Proxy) permit(x *exchange) *refusal {
 		return overloaded
 	}
 	defer p.gate.leave()
-	defer p.meters.seconds.UpdateDuration(time.Now())
+	began := x.started // the first judgement takes in what came before it
+	if x.judged {
+		began = time.Now()
+	}
+	x.judged = true
+	defer p.meters.seconds.UpdateDuration(began)
 	if !x.match.Open && !x.public() {
 		if r := p.authenticate(x); r != nil {
 			return r
@@ -109,7 +114,7 @@ func (p *Proxy) authenticate(x *exchange) *refusal {
 	if !headerSafe(&identity.Claims) {
 		return invalidToken(atToken, "claims_invalid")
 	}
-	x.identify(identity)
+	x.identify(&identity)
 	if p.Recorder.Admit() != nil {
 		return auditFull
 	}

@@ -45,6 +45,8 @@ type live struct {
 	over  bool     // guarded by mu: the exchange has ended
 	cause *refusal // guarded by mu: why it was cut off
 	asked question // guarded by mu: of the policy, if that is why
+	kept  bool     // guarded by mu: the record of its start is
+	owed  bool     // guarded by mu: what the exchange owes, which that record pays
 
 	tunnel *tunnel // guarded by mu: ends it in its own way; nil: is none
 }
@@ -86,6 +88,7 @@ func (p *Proxy) live(x *exchange) {
 	probe.head.WebSocket, probe.head.Origin = x.head.WebSocket, slices.Clone(x.head.Origin)
 	x.live = &live{probe: probe, upstream: x.answer.closer(), started: time.Now()}
 	x.live.gone, x.live.hang = x.edge.watch()
+	x.live.owed, x.owed = x.owed, false
 	p.lives.mu.Lock()
 	defer p.lives.mu.Unlock()
 	p.lives.open[x.live] = struct{}{}
@@ -104,6 +107,7 @@ func (p *Proxy) settle(x *exchange) *refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
+	x.owed, l.owed = x.owed || l.owed, false
 	if l.cause != nil && l.cause.check == atPolicy {
 		x.record.Capability, x.record.PolicyRevision = l.asked.capability, l.asked.revision
 	}
@@ -224,6 +228,11 @@ func (p *Proxy) tellStart(l *live) *refusal {
 	if _, err := p.Recorder.Append(&r); err != nil {
 		p.meters.lost.Inc()
 		return auditFull
+	}
+	l.kept = true
+	if l.owed {
+		l.owed = false
+		p.Recorder.Owe(-1)
 	}
 	return nil
 }

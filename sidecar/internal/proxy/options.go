@@ -52,8 +52,9 @@ type Decider interface {
 
 // Recorder keeps decision records. Append does not keep the pointer. Admit
 // answers, before a request is forwarded, whether its record will find room.
-// Owe notes n more decisions, or -n fewer, that only a later record will count:
-// a process that is killed meanwhile leaves the number behind.
+// Owe notes n more decisions, or -n fewer, of which only a later record will
+// tell: a process that is killed meanwhile leaves the number behind. It costs
+// next to nothing.
 type Recorder interface {
 	Admit() error
 	Append(r *decision.Record) (sequence int64, err error)

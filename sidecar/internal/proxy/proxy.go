@@ -90,8 +90,9 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	tasks.Go(func() { p.roll(stop) })
 	tasks.Go(func() { p.judgeLive(stop) })
 	served, over := context.WithCancel(context.WithoutCancel(ctx))
+	var multiplexing sync.WaitGroup
 	if multiplexed != nil {
-		tasks.Go(func() { multiplexed.run(ctx, served) })
+		multiplexing.Go(func() { multiplexed.run(ctx, served) })
 	}
 	defer p.leaveTunnels(ctx)()
 	// Past the drain handlers have nothing to wait for: they end, with their records.
@@ -100,8 +101,9 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 		context.AfterFunc(p.ctx, func() { late.Stop() })
 	})()
 	err := httpx.Serve(ctx, server, bounded, p.Drain)
-	close(stop)
 	over()
+	multiplexing.Wait()
+	close(stop)
 	tasks.Wait()
 	p.cancel()
 	p.traffic.Load().upstreams.Retire(nil, true)
@@ -128,7 +130,7 @@ func (p *Proxy) handle(ctx *fasthttp.RequestCtx) {
 	x := exchangeOf(ctx) // judged before its body was asked for
 	judge := p.permit    // again: the client chose how long that was ago
 	if x == nil {
-		x, judge = p.begin(ctx), p.judge
+		x, judge = p.begin(ctx, ctx.Time()), p.judge
 	}
 	x.asked = false
 	if r := judge(x); r != nil {
@@ -149,7 +151,7 @@ func plainExpect(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 // expect judges a request whose client waits with the body: a refusal is
 // answered without asking for it.
 func (p *Proxy) expect(ctx *fasthttp.RequestCtx) (status int) {
-	x := p.begin(ctx)
+	x := p.begin(ctx, time.Now())
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.Log.Error("panic in judgement", "panic", cause, "decision_id", x.record.DecisionID)
@@ -197,7 +199,7 @@ func (p *Proxy) refuse(x *exchange, r *refusal) int {
 func (p *Proxy) refuseUnread(ctx *fasthttp.RequestCtx, e *apierr.Error) {
 	x := exchangeOf(ctx)
 	if x == nil {
-		x = p.begin(ctx)
+		x = p.begin(ctx, time.Now())
 		if len(x.request.Fields) > 0 {
 			if r := p.inspect(x); r != nil { // it was only the target that fasthttp could not parse
 				p.refuse(x, r)

@@ -32,6 +32,7 @@ func counting(script func(*http.Request, net.Conn)) (counted func(*http.Request,
 }
 
 func TestUncertainAnswersEndTheirConnection(t *testing.T) {
+	t.Parallel()
 	good := tokens(t).good(t)
 	for _, c := range []struct {
 		method, answer string

@@ -57,7 +57,7 @@ func (p *Proxy) message(x *exchange) *refusal {
 	if r := fields.media(); r != nil {
 		return r
 	}
-	body, r := p.held.whole(&x.body)
+	body, r := p.held.whole(&x.body, x.holder())
 	if r != nil {
 		return r
 	}

@@ -59,6 +59,7 @@ func message(method, params string) string {
 func call(tool string) string { return message("tools/call", `{"name":"`+tool+`"}`) }
 
 func TestCallsNeedTheirCapabilities(t *testing.T) {
+	t.Parallel()
 	up := stdUpstream(t)
 	w := rpcWorld(t, up.URL)
 	is := func(path, scope, body, missing string) {

@@ -88,9 +88,10 @@ func (p *Proxy) screenWhole(x *exchange, events bool) *refusal {
 	defer p.held.letGo(&source)
 	body, err := p.readAnswer(x, &source)
 	x.record.BytesOut = 0
+	if r := unheld(err); r != nil {
+		return r
+	}
 	switch {
-	case errors.Is(err, errHeld):
-		return overloaded
 	case err != nil, len(body) > maxMessage:
 		return rpcAnswer
 	}
@@ -118,7 +119,7 @@ func (p *Proxy) filterList(x *exchange, body []byte) ([]byte, error) {
 func (p *Proxy) readAnswer(x *exchange, b *bodySource) ([]byte, error) {
 	s := newAnswerStream(x, &x.answer)
 	b.from = io.LimitReader(s, maxMessage+1)
-	body, err := io.ReadAll(&heldReader{&p.held, b})
+	body, err := io.ReadAll(p.held.reader(b, x.holder()))
 	return body, errors.Join(err, s.close())
 }
 

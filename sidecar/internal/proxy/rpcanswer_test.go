@@ -243,6 +243,7 @@ func TestStreamsAreFiltered(t *testing.T) {
 
 // Exactly what a call would be let through for is listed.
 func TestListsSayWhatCallsMay(t *testing.T) {
+	t.Parallel()
 	up := newLister(t)
 	w := rpcWorld(t, up.URL)
 	random := rand.New(rand.NewPCG(4, 2))

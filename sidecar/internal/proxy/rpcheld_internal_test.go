@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -18,8 +19,9 @@ func TestHeldMessages(t *testing.T) {
 		return &bodySource{from: from, length: length, edge: h1{&exchange{conn: &watched{}}}}
 	}
 	var h held
+	agent := holder{agent: "a"}
 	b := source(strings.NewReader("message"), 7)
-	body, r := h.whole(b)
+	body, r := h.whole(b, agent)
 	require.Nil(t, r)
 	require.Equal(t, "message", string(body))
 	require.Equal(t, int64(7), h.bytes.Load())
@@ -32,11 +34,11 @@ func TestHeldMessages(t *testing.T) {
 
 	h.bytes.Store(maxHeld - 3)
 	b = source(strings.NewReader("message"), 7)
-	_, r = h.whole(b)
+	_, r = h.whole(b, agent)
 	require.Same(t, overloaded, r)
 	h.letGo(b)
 	b = source(strings.NewReader("mes"), 3)
-	_, r = h.whole(b)
+	_, r = h.whole(b, agent)
 	require.Nil(t, r)
 	h.letGo(b)
 	require.Equal(t, int64(maxHeld-3), h.bytes.Load())
@@ -44,7 +46,7 @@ func TestHeldMessages(t *testing.T) {
 
 	refuses := func(b *bodySource, want *refusal) {
 		t.Helper()
-		_, r := h.whole(b)
+		_, r := h.whole(b, agent)
 		require.Same(t, want, r)
 		h.letGo(b)
 		require.Zero(t, h.bytes.Load())
@@ -53,9 +55,43 @@ func TestHeldMessages(t *testing.T) {
 	refuses(source(strings.NewReader(strings.Repeat("x", maxMessage+1)), -1), bodyLarge)
 	refuses(source(strings.NewReader("mess"), 7), bodyIncomplete)
 	refuses(source(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("message"))), 7), bodyMalformed)
-	body, r = h.whole(&bodySource{})
+	body, r = h.whole(&bodySource{}, agent)
 	require.Nil(t, r)
 	require.Empty(t, body)
+}
+
+// One agent's messages leave room for all others'.
+func TestHeldShares(t *testing.T) {
+	var h held
+	read := func(who holder, size int) (*bodySource, error) {
+		b := &bodySource{from: strings.NewReader(strings.Repeat("x", size))}
+		_, err := io.ReadAll(h.reader(b, who))
+		return b, err
+	}
+	greedy, other, stranger := holder{agent: "a"}, holder{agent: "b"}, holder{from: netip.MustParsePrefix("192.0.2.1/32")}
+	var all []*bodySource
+	for range maxShare / maxMessage {
+		b, err := read(greedy, maxMessage)
+		require.NoError(t, err)
+		all = append(all, b)
+	}
+	b, err := read(greedy, 1)
+	require.ErrorIs(t, err, errShare)
+	require.Same(t, shareHeld, unheld(err))
+	h.letGo(b)
+	for _, who := range []holder{other, stranger} {
+		b, err = read(who, maxMessage)
+		require.NoError(t, err)
+		all = append(all, b)
+	}
+	h.letGo(all[0])
+	b, err = read(greedy, 1)
+	require.NoError(t, err, "there is room again")
+	for _, b := range append(all, b) {
+		h.letGo(b)
+	}
+	require.Zero(t, h.bytes.Load())
+	require.Empty(t, h.shares, "nobody is remembered who holds nothing")
 }
 
 // Answers that are read whole are held too.

@@ -81,6 +81,7 @@ func (x *exchange) attempt(avoid *upstream.Server) (*upstream.Server, outcome, e
 	}
 	x.server = l.URL()
 	x.answer = answered{Line: l}
+	x.owe()
 	if err = write(x); err == nil {
 		err = readHead(x)
 	}
@@ -142,8 +143,13 @@ func timedOut(err error) bool {
 	return errors.As(err, &network) && network.Timeout()
 }
 
-// write sends head and body in as few writes as they need.
+// write sends head and body in as few writes as they need. A head without a body
+// goes out with the read of its answer.
 func write(x *exchange) error {
+	if x.body.from == nil {
+		x.asking = x.appendHead(x.asking[:0], x.answer.Authority())
+		return x.answer.Conn.Ask(x.asking, x.firstWait())
+	}
 	w := x.answer.Writer()
 	defer x.answer.ReturnWriter(w)
 	if _, err := w.Write(x.appendHead(w.AvailableBuffer(), x.answer.Authority())); err != nil {
@@ -155,7 +161,22 @@ func write(x *exchange) error {
 	if err := x.body.copyTo(w); err != nil {
 		return err
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return x.answer.Conn.Await(x.firstWait())
+}
+
+// patience is how long the answer's head may take.
+func (x *exchange) patience() time.Duration { return or(x.match.Route.Timeout, x.upstream.Timeout()) }
+
+// firstWait is how long the answer's head is awaited at first: of an exchange that
+// is not watched yet, until it is to be.
+func (x *exchange) firstWait() time.Duration {
+	if x.live != nil {
+		return x.patience()
+	}
+	return min(x.patience(), liveAfter)
 }
 
 var errUpgrade = errors.New("the upstream switched protocols unasked")
@@ -163,10 +184,7 @@ var errUpgrade = errors.New("the upstream switched protocols unasked")
 // readHead reads interim answers away and the head of the final one. An
 // exchange that has to wait for it is judged again meanwhile.
 func readHead(x *exchange) error {
-	a, limit := &x.answer, or(x.match.Route.Timeout, x.upstream.Timeout())
-	if err := a.Conn.Await(min(limit, liveAfter)); err != nil {
-		return err
-	}
+	a, limit := &x.answer, x.patience()
 	for range interimLimit {
 		head, err := peekHead(a.Reader)
 		if err != nil && timedOut(err) && x.live == nil && limit > liveAfter {

@@ -222,6 +222,7 @@ func (x *exchange) attemptStream(avoid *upstream.Server) (*upstream.Server, outc
 	x.server = place.URL()
 	s.carry(&x.body)
 	request, sent := x.outbound(s, place.Authority())
+	x.owe()
 	answer, err := place.Do(request) //nolint:bodyclose // the stream's end method closes it
 	if err != nil {
 		place.Release()

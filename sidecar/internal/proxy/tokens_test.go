@@ -36,9 +36,9 @@ type mint struct {
 	verifier   *token.Verifier
 }
 
-type staticKeys map[string]*rsa.PublicKey
+type staticKeys map[string]*token.Key
 
-func (k staticKeys) Key(kid string) (*rsa.PublicKey, error) {
+func (k staticKeys) Key(kid string) (*token.Key, error) {
 	if key := k[kid]; key != nil {
 		return key, nil
 	}
@@ -61,7 +61,7 @@ var theMint = sync.OnceValues(func() (*mint, error) {
 		return nil, err
 	}
 	m.kid = token.Thumbprint(&m.key.PublicKey)
-	m.verifier = &token.Verifier{Issuer: issuer, Audience: audience, Keys: staticKeys{m.kid: &m.key.PublicKey}}
+	m.verifier = &token.Verifier{Issuer: issuer, Audience: audience, Keys: staticKeys{m.kid: token.NewKey(&m.key.PublicKey)}}
 	return m, nil
 })
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
@@ -23,12 +24,9 @@ func named(t *testing.T, name string) string {
 	return answering(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(name), name))
 }
 
-// unreachable is a URL at which nobody listens.
+// unreachable is a URL at which nobody listens, unless the test does.
 func unreachable(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, ln.Close())
-	return "http://" + ln.Addr().String()
+	return fmt.Sprintf("http://127.0.0.1:%d", commandtest.FreePort(t, 10_000))
 }
 
 // at asks for a path at a host.
@@ -90,7 +88,7 @@ func TestRequestsGoWhereTheyCan(t *testing.T) {
 	dead := unreachable(t)
 	live := stdUpstream(t)
 	w := newWorld(t, "http://127.0.0.1:1")
-	w.replace(pool("5s", dead, live.URL))
+	w.replace(pool("15s", dead, live.URL))
 	good := tokens(t).good(t)
 	for i := range 40 {
 		r := w.raw(strings.Replace(request("POST", "/notes", good, "Content-Length: 3"), "\r\n\r\n", "\r\n\r\nabc", 1))
@@ -111,10 +109,10 @@ func TestRequestsGoWhereTheyCan(t *testing.T) {
 func TestNobodyLeft(t *testing.T) {
 	dead := unreachable(t)
 	w := newWorld(t, "http://127.0.0.1:1")
-	w.replace(pool("5s", dead))
+	w.replace(pool("15s", dead))
 	good := tokens(t).good(t)
-	waitFor(t, "it is out of use", func() bool { return w.get("/notes", good).StatusCode == http.StatusServiceUnavailable })
-	r := w.get("/notes", good)
+	var r reply
+	persist(t, "it is out of use", func() bool { r = w.get("/notes", good); return r.StatusCode == http.StatusServiceUnavailable })
 	w.refuses(r, 503, "upstream_unavailable")
 	require.NotEmpty(t, r.Header.Get("Retry-After"))
 	ln, err := net.Listen("tcp", strings.TrimPrefix(dead, "http://"))
@@ -122,20 +120,21 @@ func TestNobodyLeft(t *testing.T) {
 	serve(t, ln, func(_ *http.Request, conn net.Conn) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	})
-	waitFor(t, "it is in use again", func() bool { return w.get("/notes", good).StatusCode == http.StatusOK })
+	persist(t, "it is in use again", func() bool { return w.get("/notes", good).StatusCode == http.StatusOK })
 }
 
 // What one agent's requests meet is nobody else's concern: neither timeouts nor
 // connections that the API cuts put it out of use. And none is sent twice.
 func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
-	var asked atomic.Int64
+	var asked sync.Map // how often, by query
 	release := make(chan struct{})
 	url := scripted(t, func(r *http.Request, conn net.Conn) {
-		asked.Add(1)
-		switch r.URL.RawQuery {
-		case "slow":
+		times, _ := asked.LoadOrStore(r.URL.RawQuery, new(atomic.Int64))
+		times.(*atomic.Int64).Add(1)
+		switch {
+		case r.URL.Path == "/slow":
 			<-release
-		case "cut":
+		case r.URL.RawQuery != "":
 			_ = conn.Close()
 		default:
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -143,29 +142,37 @@ func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
 	})
 	defer close(release)
 	w := newWorld(t, "http://127.0.0.1:1")
-	w.replace(pool("100ms", url))
+	w.replace(strings.Replace(pool("15s", url), "routes: [", "routes: [{path: /slow, capability: notes:read, upstream: pool, timeout: 100ms}, ", 1))
 	good := tokens(t).good(t)
-	for range 8 {
-		w.refuses(w.get("/notes?slow", good), 504, "upstream_timeout")
-		w.refuses(w.get("/notes?cut", good), 502, "upstream_closed")
+	for i := range 8 {
+		w.refuses(w.get(fmt.Sprintf("/slow?slow-%d", i), good), 504, "upstream_timeout")
+		w.refuses(w.get(fmt.Sprintf("/notes?cut-%d", i), good), 502, "upstream_closed")
 	}
-	require.Equal(t, int64(16), asked.Load())
 	require.Equal(t, 200, w.get("/notes", good).StatusCode)
+	asked.Range(func(query, times any) bool {
+		require.EqualValues(t, 1, times.(*atomic.Int64).Load(), query)
+		return true
+	})
 	w.metric(fmt.Sprintf("sidecar_upstream_up{upstream=\"pool\",url=%q} 1\n", url))
 }
 
 // The route's timeout wins over the upstream's.
 func TestTimeoutOfTheRoute(t *testing.T) {
-	url := scripted(t, func(_ *http.Request, conn net.Conn) {
+	release := make(chan struct{})
+	url := scripted(t, func(r *http.Request, conn net.Conn) {
+		if r.URL.Path == "/notes" {
+			<-release
+		}
 		time.Sleep(300 * time.Millisecond)
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	})
+	defer close(release)
 	w := newWorld(t, "http://127.0.0.1:1")
 	w.replace(fmt.Sprintf(`
 upstreams: {slow: {urls: [%q], timeout: 100ms}}
 routes:
   - {path: /notes, capability: notes:read, upstream: slow}
-  - {path: /patient, capability: notes:read, upstream: slow, timeout: 5s}
+  - {path: /patient, capability: notes:read, upstream: slow, timeout: 15s}
 `, url))
 	good := tokens(t).good(t)
 	w.refuses(w.get("/notes", good), 504, "upstream_timeout")
@@ -179,7 +186,7 @@ func TestReplacingUnderLoadDropsNothing(t *testing.T) {
 	a, b := named(t, "a"), named(t, "b")
 	w := newWorld(t, named(t, "default"))
 	tables := []string{
-		pool("5s", a), pool("5s", b), pool("5s", a, b), routes,
+		pool("15s", a), pool("15s", b), pool("15s", a, b), routes,
 		"upstreams: {pool: {urls: ['" + b + "'], maxConnections: 100}, stream: {urls: ['" + api.url + "']}}\nroutes: [{path: /notes, capability: notes:read, upstream: pool}]",
 	}
 	good := tokens(t).good(t)
@@ -224,7 +231,7 @@ func TestReplacingUnderLoadDropsNothing(t *testing.T) {
 			}
 		})
 	}
-	for round := range 60 {
+	for round := range 4 * len(tables) {
 		before := answered.Load()
 		w.replace(tables[round%len(tables)])
 		waitFor(t, "requests pass", func() bool { return answered.Load() >= before+20 || len(failures) > 0 })

@@ -6,12 +6,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"sync/atomic"
-	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"github.com/sentryagent/agentidp/shared/httpx"
 )
 
 // watch puts around an accepted connection what watches what the parsed head no
@@ -33,42 +29,19 @@ type watched struct {
 	peerText string
 	hostText string // Host of its latest request
 	line     lineWatch
-	ended    bool        // the client sent its last byte
-	waiting  *exchange   // judged, and its body asked for with 100 Continue
-	tunnel   *tunnel     // takes the connection over
-	linger   atomic.Bool // the client may still be sending
+	ended    bool      // the client sent its last byte
+	waiting  *exchange // judged, and its body asked for with 100 Continue
+	tunnel   *tunnel   // takes the connection over
 }
 
 // NetConn gives what it wraps, as tls.Conn does.
 func (c *watched) NetConn() net.Conn { return c.Conn }
-
-// CloseWrite ends our side only, if the socket can.
-func (c *watched) CloseWrite() error {
-	if half, ok := httpx.Socket(c.Conn).(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
 
 func (c *watched) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.line.read(p[:n])
 	c.ended = c.ended || errors.Is(err, io.EOF)
 	return n, err
-}
-
-const (
-	lingerTime  = 500 * time.Millisecond
-	lingerBytes = 256 << 10
-)
-
-// Close lets our last bytes arrive before the kernel resets a connection on
-// which input is left.
-func (c *watched) Close() error {
-	if c.linger.Load() && c.CloseWrite() == nil && c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the connection is closed next
-	}
-	return c.Conn.Close()
 }
 
 // watchedOf finds our connection; nil on another listener's.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -79,12 +78,14 @@ type ending struct {
 	grace            time.Duration
 }
 
-const (
+// Variables, so that tests can give what may be stalled for longer its time.
+var (
 	tunnelGrace = 500 * time.Millisecond // for the frame under way when a tunnel is stopped
 	closeWait   = time.Second            // for the upstream when the client has closed its side
 	goneAfter   = 500 * time.Millisecond // a client that closed its side is gone when nobody has read so by then
-	inBuffer    = 8 << 10                // of what comes from a client; fasthttp has another
 )
+
+const inBuffer = 8 << 10 // of what comes from a client; fasthttp has another
 
 // tunnel answers a client whose handshake the upstream has taken up, and hands
 // the connection over to it.
@@ -110,7 +111,6 @@ func (p *Proxy) tunnel(x *exchange) {
 	p.meters.tunnels.Inc()
 	x.streaming = true
 	t.client.tunnel = t
-	t.client.linger.Store(false) // the tunnel sees to it
 	x.ctx.HijackSetNoResponse(true)
 	x.ctx.Hijack(t.run)
 }
@@ -233,13 +233,11 @@ func farewell(c net.Conn) {
 	if socket.SetReadDeadline(time.Time{}) != nil {
 		return // closed already
 	}
-	defer time.AfterFunc(lingerTime, func() { _ = socket.Close() }).Stop()
+	defer time.AfterFunc(httpx.LingerTime, func() { _ = socket.Close() }).Stop()
 	if secured := securedOf(c); secured != nil {
 		_ = secured.CloseWrite() // says so above TCP
 	}
-	if half, ok := socket.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, socket, lingerBytes) // whatever ends it, the connection is closed next
-	}
+	httpx.Linger(socket)
 }
 
 // securedOf finds TLS among a connection and what it wraps.

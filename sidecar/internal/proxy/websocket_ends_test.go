@@ -137,7 +137,7 @@ func TestAbandonedWebSocket(t *testing.T) {
 
 // Memory stays flat however large a message is.
 func TestLargeWebSocketMessage(t *testing.T) {
-	const size = 64 << 20
+	const size = 16 << 20
 	w := newWorld(t, rawAPI(t, func(request *http.Request, conn net.Conn, r *bufio.Reader) {
 		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		_, err := io.WriteString(conn, accepting(request))
@@ -145,7 +145,7 @@ func TestLargeWebSocketMessage(t *testing.T) {
 			_, err = io.CopyN(io.Discard, r, 14+size)
 		}
 		if err == nil {
-			_, err = io.WriteString(conn, "\x82\x7f\x00\x00\x00\x00\x04\x00\x00\x00")
+			_, err = io.WriteString(conn, "\x82\x7f\x00\x00\x00\x00\x01\x00\x00\x00")
 		}
 		if err == nil {
 			_, err = io.CopyN(conn, zeros{}, size)
@@ -157,7 +157,7 @@ func TestLargeWebSocketMessage(t *testing.T) {
 	conn, reader := w.handshake("/ws", tokens(t).good(t))
 	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	before := allocated()
-	_, err := io.WriteString(conn, "\x82\xff\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00")
+	_, err := io.WriteString(conn, "\x82\xff\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00")
 	require.NoError(t, err)
 	_, err = io.CopyN(conn, zeros{}, size)
 	require.NoError(t, err)

@@ -3,12 +3,9 @@ package proxy_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,168 +14,7 @@ import (
 
 	"github.com/sentryagent/agentidp/shared/decision"
 	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
-	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
-
-const socketRoutes = `
-routes:
-  - {methods: [GET, POST], path: /ws, capability: notes:read, websocket: true}
-  - {methods: [GET], path: /lasting, capability: notes:read, websocket: true, onStale: last_good}
-  - {methods: [GET], path: /browser, capability: notes:read, websocket: true, origins: [https://app.example]}
-  - {methods: [GET], path: /secret, capability: secret:read, websocket: true}
-  - {methods: [GET], path: /open, capability: public, websocket: true}
-  - {methods: [GET], path: /plain, capability: notes:read}
-`
-
-// socketAPI is an upstream that speaks WebSocket by a library.
-type socketAPI struct {
-	*httptest.Server
-
-	mu     sync.Mutex
-	heads  []http.Header
-	closed []websocket.StatusCode // how each connection ended for it; -1: without a Close frame
-}
-
-// newSocketAPI serves each WebSocket with serve, until that returns an error.
-func newSocketAPI(t *testing.T, secure bool, serve func(context.Context, *websocket.Conn) error) *socketAPI {
-	a := &socketAPI{}
-	a.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" {
-			_, _ = io.WriteString(w, "plain")
-			return
-		}
-		a.mu.Lock()
-		a.heads = append(a.heads, r.Header)
-		a.mu.Unlock()
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			InsecureSkipVerify: true, Subprotocols: []string{"mcp", "a2a"}, CompressionMode: websocket.CompressionContextTakeover,
-		})
-		if err != nil {
-			return
-		}
-		c.SetReadLimit(-1)
-		for err == nil {
-			err = serve(context.Background(), c)
-		}
-		a.mu.Lock()
-		a.closed = append(a.closed, websocket.CloseStatus(err))
-		a.mu.Unlock()
-		_ = c.CloseNow()
-	}))
-	if secure {
-		a.StartTLS()
-	} else {
-		a.Start()
-	}
-	t.Cleanup(a.Close)
-	return a
-}
-
-func (a *socketAPI) ended() []websocket.StatusCode {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.closed)
-}
-
-// trusted is the option of a proxy that connects to it.
-func (a *socketAPI) trusted(o *proxy.Options) {
-	if transport, ok := a.Client().Transport.(*http.Transport); ok && a.TLS != nil {
-		o.Upstream.TLS = transport.TLSClientConfig.Clone()
-	}
-}
-
-// echo sends one message back as it comes.
-func echo(ctx context.Context, c *websocket.Conn) error {
-	kind, r, err := c.Reader(ctx)
-	if err != nil {
-		return err
-	}
-	w, err := c.Writer(ctx, kind)
-	if err != nil {
-		return err
-	}
-	if _, err = io.Copy(w, r); err != nil {
-		return err
-	}
-	return w.Close()
-}
-
-func withSockets(o *proxy.Options) {
-	table, err := route.Load([]byte(socketRoutes))
-	if err != nil {
-		panic(err)
-	}
-	o.Routes = table
-}
-
-// newSocketWorld is a world in front of an API; secure: with TLS on both sides.
-func newSocketWorld(t *testing.T, secure bool, serve func(context.Context, *websocket.Conn) error, change ...func(*proxy.Options)) (*world, *socketAPI) {
-	api := newSocketAPI(t, secure, serve)
-	change = append([]func(*proxy.Options){withSockets, api.trusted}, change...)
-	if secure {
-		w, _ := newSecureWorld(t, api.URL, change...)
-		return w, api
-	}
-	return newWorld(t, api.URL, change...), api
-}
-
-// socket opens a WebSocket and gives it up to 10 s.
-func (w *world) socket(path, token string, o *websocket.DialOptions) (context.Context, *websocket.Conn, *http.Response) {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	w.t.Cleanup(cancel)
-	c, response, err := w.dialSocket(ctx, path, token, o)
-	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = c.CloseNow() })
-	c.SetReadLimit(-1)
-	return ctx, c, response
-}
-
-func (w *world) dialSocket(ctx context.Context, path, token string, o *websocket.DialOptions) (*websocket.Conn, *http.Response, error) {
-	options := websocket.DialOptions{}
-	if o != nil {
-		options = *o
-	}
-	header := options.HTTPHeader.Clone()
-	if header == nil {
-		header = http.Header{}
-	}
-	if token != "" {
-		header.Set("Authorization", "Bearer "+token)
-	}
-	options.HTTPHeader = header
-	scheme := "ws://"
-	if w.trust != nil {
-		scheme = "wss://"
-		options.HTTPClient = w.client(false)
-		options.HTTPClient.Timeout = 0
-	}
-	return websocket.Dial(ctx, scheme+w.addr+path, &options)
-}
-
-// says asserts that a message comes back.
-func says(t *testing.T, ctx context.Context, c *websocket.Conn, kind websocket.MessageType, message string) {
-	t.Helper()
-	require.NoError(t, c.Write(ctx, kind, []byte(message)))
-	got, answer, err := c.Read(ctx)
-	require.NoError(t, err)
-	require.Equal(t, kind, got)
-	require.Equal(t, message, string(answer))
-}
-
-// ended waits for the one record of an end.
-func (w *world) ended() decision.Record {
-	w.t.Helper()
-	waitFor(w.t, "the end is recorded", func() bool { return len(w.records.all()) > 0 })
-	require.Len(w.t, w.records.all(), 1)
-	return w.records.all()[0]
-}
-
-// bothWays runs a test without and with TLS.
-func bothWays(t *testing.T, run func(t *testing.T, secure bool)) {
-	t.Run("plain", func(t *testing.T) { run(t, false) })
-	t.Run("TLS", func(t *testing.T) { run(t, true) })
-}
 
 func TestWebSocket(t *testing.T) {
 	bothWays(t, func(t *testing.T, secure bool) {
@@ -236,12 +72,6 @@ func TestWebSocketClosedByTheAPI(t *testing.T) {
 	require.Equal(t, "capability", r.Reason)
 }
 
-func asClose(t *testing.T, err error) (e websocket.CloseError) {
-	t.Helper()
-	require.ErrorAs(t, err, &e)
-	return e
-}
-
 func TestWebSocketCompression(t *testing.T) {
 	w, _ := newSocketWorld(t, false, echo)
 	ctx, c, response := w.socket("/ws", tokens(t).good(t), &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover})
@@ -271,17 +101,18 @@ func TestWebSocketsEndWithTheirPermission(t *testing.T) {
 		{"revocations_stale", false, func(w *world) { w.revoked.set(func(r *revocations) { r.stale = true }) }},
 		{"capability_missing", true, func(w *world) { w.decider.set(denying) }},
 		{"upgrade_refused", false, func(w *world) { w.replace(without("/ws")) }},
-		{"expired", false, func(*world) {}},
+		{"expired", false, nil}, // by a clock of its own
 	} {
 		t.Run(fmt.Sprint(c.reason, " ", c.secure), func(t *testing.T) {
 			t.Parallel()
-			w, api := newSocketWorld(t, c.secure, echo)
-			life := int64(600)
+			clock := &moment{}
+			clock.Store(time.Now().UnixNano())
+			w, api := newSocketWorld(t, c.secure, echo, func(o *proxy.Options) { o.Now = clock.now })
 			if c.reason == "expired" {
-				life = 7 // of which a loaded machine may need much to begin
+				c.withdraw = func(*world) { clock.pass(20 * time.Minute) }
 			}
-			ctx, other, _ := w.socket("/lasting", tokens(t).good(t), nil)
-			_, conn, _ := w.socket("/ws", tokens(t).good(t, map[string]any{"jti": "live", "exp": time.Now().Unix() + life}), nil)
+			ctx, other, _ := w.socket("/lasting", tokens(t).good(t, map[string]any{"exp": time.Now().Unix() + 3000}), nil)
+			_, conn, _ := w.socket("/ws", tokens(t).good(t, map[string]any{"jti": "live"}), nil)
 			says(t, ctx, conn, websocket.MessageText, "hello")
 			w.metric("sidecar_streams_open 2\n")
 			w.metric("sidecar_websockets_open 2\n")
@@ -329,7 +160,7 @@ func TestHandshakesAreJudged(t *testing.T) {
 	}
 	refused := func(status int, reason, path, token string, header ...string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_, response, err := w.dialSocket(ctx, path, token, &websocket.DialOptions{HTTPHeader: fields(header)})
 		require.Error(t, err)
@@ -371,6 +202,7 @@ func fields(pairs []string) http.Header {
 }
 
 func TestWebSocketsEndWithTheProxy(t *testing.T) {
+	t.Parallel()
 	bothWays(t, func(t *testing.T, secure bool) {
 		w, api := newSocketWorld(t, secure, echo)
 		ctx, c, _ := w.socket("/ws", tokens(t).good(t), nil)
@@ -391,30 +223,46 @@ func TestWebSocketsEndWithTheProxy(t *testing.T) {
 
 func TestSilentWebSocketsEnd(t *testing.T) {
 	t.Parallel()
-	w, api := newSocketWorld(t, false, echo, func(o *proxy.Options) { o.Upstream.IdleTimeout = 1500 * time.Millisecond })
-	ctx, busy, _ := w.socket("/lasting", tokens(t).good(t), nil)
-	_, silent, _ := w.socket("/ws", tokens(t).good(t), nil)
-	over := make(chan error, 1)
-	go func() {
-		_, _, err := silent.Read(ctx)
-		over <- err
-	}()
-	var err error
-	for err == nil {
-		says(t, ctx, busy, websocket.MessageText, "still here")
-		select {
-		case err = <-over:
-		case <-time.After(20 * time.Millisecond):
+	persist(t, "one that is not silent goes on", func() bool { // unless the machine silences it
+		w, api := newSocketWorld(t, false, echo, func(o *proxy.Options) { o.Upstream.IdleTimeout = time.Second })
+		ctx, busy, _ := w.socket("/lasting", tokens(t).good(t), nil)
+		_, silent, _ := w.socket("/ws", tokens(t).good(t), nil)
+		over := make(chan error, 1)
+		go func() {
+			_, _, err := silent.Read(ctx)
+			over <- err
+		}()
+		goesOn := func() bool {
+			if busy.Write(ctx, websocket.MessageText, []byte("still here")) != nil {
+				return false
+			}
+			_, _, err := busy.Read(ctx)
+			return err == nil
 		}
-	}
-	require.Equal(t, websocket.CloseError{Code: websocket.StatusGoingAway, Reason: "idle_timeout"}, asClose(t, err))
-	says(t, ctx, busy, websocket.MessageText, "the other one goes on")
-	r := w.ended()
-	require.Equal(t, "/ws", r.Path)
-	require.Equal(t, decision.Allowed, r.Outcome)
-	require.Equal(t, "idle_timeout", r.Reason)
-	require.Equal(t, []websocket.StatusCode{websocket.StatusGoingAway}, api.ended())
-	w.metric(`sidecar_streams_terminated_total{reason="idle_timeout"} 1`)
+		var err error
+		for err == nil {
+			alive := goesOn()
+			select {
+			case err = <-over:
+			case <-time.After(20 * time.Millisecond):
+			}
+			if !alive {
+				return false
+			}
+		}
+		require.Equal(t, websocket.CloseError{Code: websocket.StatusGoingAway, Reason: "idle_timeout"}, asClose(t, err))
+		if !goesOn() {
+			return false
+		}
+		waitFor(t, "the end is recorded", func() bool { return len(w.records.all()) > 0 })
+		r := w.records.all()[0]
+		require.Equal(t, decision.Allowed, r.Outcome)
+		require.Equal(t, "idle_timeout", r.Reason)
+		waitFor(t, "the API knows", func() bool { return len(api.ended()) > 0 })
+		require.Equal(t, websocket.StatusGoingAway, api.ended()[0])
+		w.metric(`sidecar_streams_terminated_total{reason="idle_timeout"} `)
+		return len(w.records.all()) == 1 && r.Path == "/ws"
+	})
 }
 
 // Open ones count as connections, which fasthttp forgets them to be.

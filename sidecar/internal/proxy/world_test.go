@@ -3,9 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -19,11 +17,8 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sentryagent/agentidp/shared/capability"
 	"github.com/sentryagent/agentidp/shared/decision"
 	"github.com/sentryagent/agentidp/shared/obs/obstest"
-	"github.com/sentryagent/agentidp/shared/policy"
-	"github.com/sentryagent/agentidp/shared/token"
 	"github.com/sentryagent/agentidp/sidecar/internal/proxy"
 	"github.com/sentryagent/agentidp/sidecar/internal/route"
 )
@@ -44,10 +39,19 @@ routes:
   - {path: /mcp, capability: notes:read, protocol: mcp, rpc: {"tools/call ok": "notes:read"}}
 `
 
-// waitFor polls a condition for up to 10 s.
+// waitFor polls a condition for up to 30 s.
 func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	require.Eventually(t, condition, 10*time.Second, 2*time.Millisecond, what)
+	require.Eventually(t, condition, 30*time.Second, 2*time.Millisecond, what)
+}
+
+// persist tries again, for up to 30 s, what a world of little patience may refuse
+// to anybody whom the machine holds up.
+func persist(t testing.TB, what string, try func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !try(); {
+		require.True(t, time.Now().Before(end), what)
+	}
 }
 
 // scripted answers each connection's requests with raw bytes.
@@ -82,152 +86,6 @@ func serve(t *testing.T, ln net.Listener, answer func(request *http.Request, con
 	t.Cleanup(func() { _ = ln.Close(); open.Wait() })
 }
 
-// recorder keeps records in memory, the spool's way: full means that Admit
-// refuses, broken that Append does too.
-type recorder struct {
-	mu           sync.Mutex
-	records      []decision.Record
-	starts       []decision.Record // of streams: whatever takes longer than a second is one
-	full, broken bool
-}
-
-var errFull = errors.New("full")
-
-func (r *recorder) Owe(int64) {}
-
-func (r *recorder) Admit() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.full || r.broken {
-		return errFull
-	}
-	return nil
-}
-
-func (r *recorder) Append(record *decision.Record) (int64, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.broken {
-		return -1, errFull
-	}
-	if record.Reason == "stream_started" {
-		r.starts = append(r.starts, *record)
-	} else {
-		r.records = append(r.records, *record)
-	}
-	return int64(len(r.records) + len(r.starts) - 1), nil
-}
-
-func (r *recorder) set(full, broken bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.full, r.broken = full, broken
-}
-
-func (r *recorder) all() []decision.Record {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.records)
-}
-
-// take is all, which is then forgotten.
-func (r *recorder) take() []decision.Record {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	taken := r.records
-	r.records, r.starts = nil, nil
-	return taken
-}
-
-func (r *recorder) started() []decision.Record {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.starts)
-}
-
-// revocations in memory.
-type revocations struct {
-	mu      sync.Mutex
-	jti     map[string]bool
-	stale   bool
-	unknown bool
-}
-
-func (r *revocations) Revoked(c *token.Claims) (string, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return "token_revoked", r.jti[c.JTI]
-}
-
-func (r *revocations) Stale() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stale
-}
-
-func (r *revocations) Known() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return !r.unknown
-}
-
-func (r *revocations) set(change func(*revocations)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change(r)
-}
-
-// verifier is the real token verification, without a cache.
-type verifier struct{ *token.Verifier }
-
-func (v verifier) Verify(ctx context.Context, raw string) (proxy.Identity, error) {
-	claims, err := v.Verifier.Verify(ctx, raw)
-	return proxy.Identity{Claims: claims, Scope: strings.Fields(claims.Scope), Digest: sha256.Sum256([]byte(raw))}, err
-}
-
-// decider covers capabilities, and remembers what it was asked.
-type decider struct {
-	mu     sync.Mutex
-	inputs []policy.Input
-	answer func(policy.Input) (policy.Decision, error) // nil: by capability
-}
-
-func (d *decider) Decide(_ context.Context, digest [32]byte, in policy.Input) (policy.Decision, error) {
-	d.mu.Lock()
-	d.inputs = append(d.inputs, in)
-	answer := d.answer
-	d.mu.Unlock()
-	if answer != nil {
-		return answer(in)
-	}
-	if in.Route.Capability == policy.Public {
-		return policy.Decision{Allow: true, Reason: policy.ReasonPublic}, nil
-	}
-	if digest == [32]byte{} {
-		return policy.Decision{Reason: "no_digest"}, nil
-	}
-	set, err := capability.NewSet(in.Token.Scope)
-	if err != nil {
-		return policy.Unavailable(policy.ReasonError, err)
-	}
-	if !set.Covers(capability.Capability(in.Route.Capability)) {
-		return policy.Decision{Reason: policy.ReasonCapabilityMissing}, nil
-	}
-	return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil
-}
-
-func (d *decider) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.inputs = nil
-}
-
-func (d *decider) set(answer func(policy.Input) (policy.Decision, error)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.answer = answer
-}
-
 // world is a proxy in front of an upstream, with everything around it in reach.
 type world struct {
 	t       testing.TB
@@ -250,7 +108,7 @@ func newWorld(t testing.TB, upstreamURL string, change ...func(*proxy.Options)) 
 		t: t, records: &recorder{}, revoked: &revocations{jti: map[string]bool{}}, decider: &decider{}, logs: &obstest.Output{}, metrics: metrics.NewSet(),
 	}
 	options := proxy.Options{
-		Upstream: proxy.Upstream{URL: upstreamURL, KeepAlive: 100 * time.Millisecond},
+		Upstream: proxy.Upstream{URL: upstreamURL, KeepAlive: 100 * time.Millisecond, DialTimeout: time.Minute},
 		Routes:   table, Verifier: verifier{tokens(t).verifier}, Revocations: w.revoked, Decider: w.decider, Recorder: w.records,
 		Organizations:  func(id string) bool { return id == organization },
 		PolicyRevision: func() string { return "rev-1" },
@@ -271,6 +129,9 @@ func newWorld(t testing.TB, upstreamURL string, change ...func(*proxy.Options)) 
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(t, <-served)
+		if w.records.Admit() == nil {
+			require.Zero(t, w.records.owes(), "what was sent has its record")
+		}
 	})
 	t.Cleanup(w.stop)
 	return w
@@ -284,13 +145,14 @@ func (w *world) replace(file string) {
 	require.NoError(w.t, w.proxy.Replace(table))
 }
 
-// dial opens a raw connection with a deadline of 10 s.
+// dial opens a raw connection with a deadline of 20 s, which no default of the
+// proxy's that a test shortens would meet.
 func (w *world) dial() net.Conn {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", w.addr)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(w.t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(w.t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	return conn
 }
 

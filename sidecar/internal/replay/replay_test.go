@@ -195,7 +195,7 @@ func TestReadSpool(t *testing.T) {
 		packed, err := filepath.Glob(filepath.Join(data, "spool", "*.ndjson.zst"))
 		require.NoError(t, err)
 		return len(packed) > 0
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	for _, path := range []string{data, filepath.Join(data, "spool")} {
 		ids, unreadable := read(t, path)
 		require.Zero(t, unreadable)

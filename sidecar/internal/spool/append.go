@@ -26,7 +26,11 @@ var tails = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 func (s *Spool) Append(r *decision.Record) (sequence int64, err error) {
 	buffer := tails.Get().(*[]byte)
 	defer tails.Put(buffer)
-	tail, err := encodeTail((*buffer)[:0], r, s.opts.Now())
+	var now time.Time
+	if !plausibleTime(r.Time) {
+		now = s.opts.Now()
+	}
+	tail, err := encodeTail((*buffer)[:0], r, now)
 	*buffer = tail
 	if err != nil {
 		return Dropped, err

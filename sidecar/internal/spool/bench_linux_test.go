@@ -132,3 +132,26 @@ func BenchmarkShip(b *testing.B) {
 	group.Wait()
 	b.ReportMetric(float64(s.Status().Lost), "lost")
 }
+
+// BenchmarkOwe is what each exchange pays for: noted before it is sent, and paid.
+func BenchmarkOwe(b *testing.B) {
+	for name, parallel := range map[string]bool{"alone": false, "parallel": true} {
+		b.Run(name, func(b *testing.B) {
+			s := benchSpool(b)
+			b.ReportAllocs()
+			if !parallel {
+				for b.Loop() {
+					s.Owe(1)
+					s.Owe(-1)
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					s.Owe(1)
+					s.Owe(-1)
+				}
+			})
+		})
+	}
+}

@@ -155,10 +155,15 @@ func (c *chunk) sync(end int, head bool) error {
 	if c.synced >= end {
 		return nil
 	}
-	if err := unix.Msync(c.data[c.synced&^(page-1):end], unix.MS_SYNC); err != nil {
+	first := c.synced &^ (page - 1)
+	if err := unix.Msync(c.data[first:end], unix.MS_SYNC); err != nil {
 		return fmt.Errorf("spool: msync: %w", err)
 	}
 	c.synced = end
+	// Whole pages are written no more: the mapping need not hold them. The file does.
+	if whole := end &^ (page - 1); whole > first {
+		_ = unix.Madvise(c.data[first:whole], unix.MADV_DONTNEED) // they may be locked
+	}
 	return nil
 }
 

@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/shared/decision"
 )
+
+// told is long, so that the pipe does not hold many of them: the child is not far ahead.
+const told = 512
 
 // appendUntilKilled is the child of TestKill: it appends as fast as it can and
 // tells each sequence that Append returned. Its working folder is the spool.
@@ -20,7 +22,7 @@ func appendUntilKilled() {
 	if err != nil {
 		panic(err)
 	}
-	var out [8]byte
+	var out [told]byte
 	for i := 0; ; i++ {
 		sequence, err := s.Append(allowed(i))
 		if err != nil {
@@ -36,31 +38,31 @@ func appendUntilKilled() {
 // A killed process loses nothing that Append returned, and nothing twice.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
-	told := int64(-1)
+	last := int64(-1)
 	for round := range 5 {
 		child := exec.Command(os.Args[0], "-test.run=^$")
 		child.Env, child.Dir = append(os.Environ(), "SPOOL_CHILD=1"), dir
 		out, err := child.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, child.Start())
-		kill := time.AfterFunc(time.Duration(100+70*round)*time.Millisecond, func() { _ = child.Process.Kill() })
-		var sequence [8]byte
-		for {
+		var sequence [told]byte
+		for until := last + 300 + int64(170*round); ; {
 			if _, err := io.ReadFull(out, sequence[:]); err != nil {
 				break
 			}
 			got := int64(binary.LittleEndian.Uint64(sequence[:]))
-			require.Greater(t, got, told, "a sequence twice")
-			told = got
+			require.Greater(t, got, last, "a sequence twice")
+			if last = got; last == until {
+				require.NoError(t, child.Process.Kill())
+			}
 		}
 		require.Error(t, child.Wait(), "killed")
-		kill.Stop()
 	}
-	require.Greater(t, told, int64(1000))
+	require.Greater(t, last, int64(1000))
 
 	s := open(t, dir, func(o *Options) { o.MaxBytes = 64 << 20 })
 	records := drain(t, s)
-	require.GreaterOrEqual(t, records[len(records)-1].Sequence, told)
+	require.GreaterOrEqual(t, records[len(records)-1].Sequence, last)
 	for _, g := range gaps(records) {
 		require.Equal(t, decision.GapTornTail, g.Reason, "only an Append that never returned may be torn")
 		require.Equal(t, int64(1), g.Count)

@@ -162,9 +162,10 @@ func someBytes(t *testing.T, n int, f func(t *testing.T, at, passes int)) {
 // Whatever bit flips, wherever the file ends: a scan finds a prefix of the
 // records, and knows that something is missing.
 func TestScanEveryBit(t *testing.T) {
-	f := makeFolder(t, 6, nil)
+	f := makeFolder(t, 4, nil)
 	original := f.files[f.segmentFile(t)]
 	end := len(bytes.TrimRight(original, "\x00"))
+	original = original[:end+512] // the zeros behind are alike
 	prefix := func(data []byte) scanned {
 		found := scan(data, chain{})
 		for at, i := headerSize, int64(0); at < found.end; i++ {
@@ -193,7 +194,7 @@ func TestScanEveryBit(t *testing.T) {
 
 // The same of packed lines, with and without the checksum being right.
 func TestTrustEveryBit(t *testing.T) {
-	f := makeFolder(t, 6, nil)
+	f := makeFolder(t, 4, nil)
 	var all []byte
 	for i := range f.next {
 		all = append(all, f.lines[i]...)
@@ -254,7 +255,9 @@ func TestFlipAndCutAPackedSegment(t *testing.T) {
 		content := bytes.Clone(original)
 		content[at] ^= 1 << (at % 8)
 		f.check(t, name, content, passes)
-		f.check(t, name, original[:at], 1)
+		if at%2 == 0 {
+			f.check(t, name, original[:at], 1)
+		}
 	})
 }
 
@@ -273,8 +276,8 @@ func TestRotWhileRunning(t *testing.T) {
 	for _, form := range []string{rawSuffix, packedSuffix} {
 		t.Run(form, func(t *testing.T) {
 			dir := t.TempDir()
-			s := open(t, dir, func(o *Options) { o.MaxBytes = 8 << 20 })
-			appendN(t, s, 12_000)
+			s := open(t, dir)
+			appendN(t, s, 1_400)
 			eventually(t, "packed", func() bool { return len(files(t, dir, packedSuffix)) > 0 && len(files(t, dir, rawSuffix)) == keepRaw+1 })
 			path := files(t, dir, form)[0]
 			content, err := os.ReadFile(path)
@@ -287,8 +290,8 @@ func TestRotWhileRunning(t *testing.T) {
 			require.Equal(t, decision.GapCorrupt, found[0].Reason)
 			require.Equal(t, found[0].Sequence-*found[0].FirstSequence+1, found[0].Count)
 			kept, lost := decisions(records)
-			require.Equal(t, int64(12_000), kept+lost)
-			require.Greater(t, kept, int64(9_000), "the prefix is recovered")
+			require.Equal(t, int64(1_400), kept+lost)
+			require.Greater(t, kept, int64(1_050), "the others are recovered")
 		})
 	}
 }

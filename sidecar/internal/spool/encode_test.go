@@ -44,9 +44,22 @@ func TestEncodeEqualsEncodingJSON(t *testing.T) {
 		_, err := decision.Parse([]byte(encode(&r, clipAt)))
 		require.NoError(t, err)
 	}
-	for _, ms := range []float64{0.0001, 1e-7, 1.5e-9, 12345.678, 1e21, 1e22, math.MaxFloat64, math.SmallestNonzeroFloat64} {
+	for _, ms := range []float64{0.001, 0.1, 3, 10, 100.05, 0.0005, 0.1 + 0.2, 999_999_999_999.999, 1e12, 1e12 + 0.5, 0.0001, 1e-7, 1.5e-9, 12345.678, 1e21, 1e22, math.MaxFloat64, math.SmallestNonzeroFloat64} {
 		full.DurationMs = ms
 		require.Equal(t, marshal(t, full), encode(&full, clipAt))
+	}
+}
+
+// Wherever a character stands that is not written as it is, in text read eight bytes at a time.
+func TestEncodeEveryByteEverywhere(t *testing.T) {
+	r := decision.Record{Time: "2026-03-01T10:00:00.123Z", Outcome: decision.Allowed}
+	for c := range 256 {
+		for at := range 17 {
+			text := bytes.Repeat([]byte("x"), 17)
+			text[at] = byte(c)
+			r.Path = string(text)
+			require.Equal(t, marshal(t, r), encode(&r, clipAt), "%#x at %d", c, at)
+		}
 	}
 }
 

@@ -1,13 +1,14 @@
 package spool
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
-	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -20,13 +21,15 @@ const (
 	maxOwed  = 1 << 40 // nothing made so many: the file was damaged
 )
 
-// owed is how many decisions were made and stand in no record yet. The number
-// is a mapped file, so that a killed process does not forget it: one aligned
-// store of eight bytes, which a kill cannot cut.
+// owed is how many decisions stand in no record yet: of requests that are with
+// their upstream, and such that are only counted. The number is a mapped file of
+// eight bytes, so that a killed process does not forget it. Threads add to it
+// without a lock; what one stored before it was killed, in the order of its
+// program, is there for the next process.
 type owed struct {
-	mu    sync.Mutex
-	file  *os.File
-	count []byte // nil once closed
+	file   *os.File
+	count  *atomic.Int64 // in the mapping, in the machine's byte order
+	closed atomic.Bool
 }
 
 func openOwed(dir string) (*owed, error) {
@@ -41,11 +44,14 @@ func openOwed(dir string) (*owed, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("spool: %w", err), file.Close())
 	}
-	count, err := mapFile(file, owedSize)
+	data, err := mapFile(file, owedSize)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &owed{file: file, count: count}, nil
+	o := &owed{file: file, count: (*atomic.Int64)(unsafe.Pointer(&data[0]))} //nolint:gosec // atomics need the address; a mapping begins at a page
+	// Nobody waits for those who add: the mapping goes when none of them can.
+	runtime.AddCleanup(o, func(data []byte) { _ = unix.Munmap(data) }, data)
+	return o, nil
 }
 
 func write(file *os.File, content []byte) error {
@@ -53,33 +59,31 @@ func write(file *os.File, content []byte) error {
 	return err
 }
 
-// add answers the new number; 0 once closed.
+// add answers the new number. Once closed it stays as it is.
 func (o *owed) add(n int64) int64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.count == nil {
+	if o.closed.Load() {
 		return 0
 	}
-	sum := max(int64(binary.LittleEndian.Uint64(o.count))+n, 0)
-	binary.LittleEndian.PutUint64(o.count, uint64(sum))
-	return sum
+	return o.count.Add(n)
 }
 
 func (o *owed) close() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.count == nil {
+	if o.closed.Swap(true) {
 		return nil
 	}
-	err := errors.Join(unix.Munmap(o.count), o.file.Close())
-	o.count = nil
-	return err
+	return o.file.Close()
 }
 
-// Owe notes n more decisions, or -n fewer, that were made and that a later
-// record will count. What is still owed when the process ends, however it does,
-// is declared lost by the next one.
+// Owe notes n more decisions that a later record will tell of, or -n fewer,
+// because one does or Append has counted them lost. What is still owed when the
+// process ends, however it does, is declared lost by the next one. Who owes
+// before something happens, and pays after Append, so has it declared once too
+// often when killed between the two, never too seldom. A broken spool forgives
+// nothing. It takes no lock and allocates nothing.
 func (s *Spool) Owe(n int64) {
+	if n < 0 && s.Err() != nil {
+		return
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	var sequence int64
 	var err error
@@ -94,12 +98,12 @@ func (s *Spool) declareOwed() error {
 	if n == 0 {
 		return nil
 	}
-	if n > maxOwed {
+	if n < 0 || n > maxOwed {
 		s.owed.add(-n)
 		return s.writeGap(decision.GapUnwritten, 0)
 	}
 	s.lost.AddInt64(n)
-	s.log.Error("decisions that were only counted are lost: the process before ended without writing them down", "decisions", n)
+	s.log.Error("decisions are lost: the process before ended without writing them down", "decisions", n)
 	err := s.writeGap(decision.GapUnwritten, n)
 	if errors.Is(err, ErrFull) {
 		s.pending.generation++

@@ -1,12 +1,14 @@
 package spool
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sentryagent/agentidp/shared/alloctest"
 	"github.com/sentryagent/agentidp/shared/decision"
 )
 
@@ -20,6 +22,7 @@ func TestWhatIsOwedAtTheEndIsDeclared(t *testing.T) {
 		"killed":       {[]int64{5, -2}, func(t *testing.T, s *Spool) { abandon(t, s) }, "boot-1", []decision.Record{{Reason: decision.GapUnwritten, Count: 3}}},
 		"closed":       {[]int64{1, 1}, func(t *testing.T, s *Spool) { require.NoError(t, s.Close()) }, "boot-1", []decision.Record{{Reason: decision.GapUnwritten, Count: 2}}},
 		"written down": {[]int64{5, -5}, func(t *testing.T, s *Spool) { abandon(t, s) }, "boot-1", nil},
+		"below zero":   {[]int64{-1}, func(t *testing.T, s *Spool) { abandon(t, s) }, "boot-1", []decision.Record{{Reason: decision.GapUnwritten}}},
 		"damaged":      {[]int64{maxOwed + 1}, func(t *testing.T, s *Spool) { abandon(t, s) }, "boot-1", []decision.Record{{Reason: decision.GapUnwritten}}},
 		// Then the number may be an old one, and the gap says so already.
 		"power cut": {[]int64{5}, func(t *testing.T, s *Spool) { abandon(t, s) }, "boot-2", []decision.Record{{Reason: decision.GapPowerLoss}}},
@@ -87,4 +90,28 @@ func TestOwedFile(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, owedName), 0o700))
 	_, err := Open(dir, Options{})
 	require.Error(t, err)
+}
+
+// A broken spool keeps nothing that could pay, so nothing is forgiven: what was
+// under way when it broke is declared by the next process.
+func TestABrokenSpoolForgivesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	s.Owe(3)
+	s.Owe(-1)
+	s.fail(errors.New("no disk"))
+	s.Owe(-1)
+	s.Owe(2)
+	require.ErrorIs(t, s.Close(), ErrBroken)
+	found := gaps(drain(t, open(t, dir)))
+	require.Len(t, found, 1)
+	require.EqualValues(t, 4, found[0].Count)
+}
+
+func TestOwingAllocatesNothing(t *testing.T) {
+	s := open(t, t.TempDir())
+	alloctest.Zero(t, func() {
+		s.Owe(1)
+		s.Owe(-1)
+	})
 }

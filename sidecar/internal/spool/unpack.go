@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -61,10 +62,11 @@ func unpack(path string, at chain, next int64, limit int) (unpacked, error) {
 		return unpacked{}, fmt.Errorf("spool: %w", err)
 	}
 	defer reader.Close()
-	all := make([]byte, 0, limit)
+	all := make([]byte, 0, min(limit, 64<<10)) // a folder of small segments needs no more
 	for err == nil && len(all) < limit {
+		all = slices.Grow(all, 1)
 		var n int
-		n, err = reader.Read(all[len(all):limit])
+		n, err = reader.Read(all[len(all):min(cap(all), limit)])
 		all = all[:len(all)+n]
 	}
 	return trust(all, at, next, errors.Is(err, io.EOF)), nil

@@ -175,6 +175,7 @@ func TestPolicyThatIsRefusedKeepsTheLastGood(t *testing.T) {
 		"answered 500":         nil,
 	} {
 		t.Run(text, func(t *testing.T) {
+			t.Parallel()
 			p := newPeer(t)
 			shelf := p.shelve()
 			shelf.put(`"good"`, p.bundleOf(saying("good"), privateKeys()[0]))

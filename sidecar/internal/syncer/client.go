@@ -177,6 +177,9 @@ func (c *caller) do(ctx context.Context, method, path string, body io.Reader, he
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("X-Sidecar-Id", c.identity.id)
+	if c.opts.Name != "" {
+		request.Header.Set("X-Sidecar-Name", c.opts.Name)
+	}
 	request.Header.Set("X-Sidecar-Version", c.opts.Version)
 	request.Header.Set("X-Sidecar-Policy-Revision", c.opts.PolicyRevision())
 	a, err := c.client.do(request, limit)

@@ -36,6 +36,7 @@ func TestFeedFollows(t *testing.T) {
 	request := p.request(feedPath)
 	require.Equal(t, "e1.1", request.URL.Query().Get("after"), "acknowledged")
 	require.Equal(t, s.ID(), request.Header.Get("X-Sidecar-Id"))
+	require.NotContains(t, request.Header, "X-Sidecar-Name", "it has none")
 	require.Equal(t, "1.0.0", request.Header.Get("X-Sidecar-Version"))
 	require.Equal(t, "rev-7", request.Header.Get("X-Sidecar-Policy-Revision"))
 
@@ -236,6 +237,7 @@ func TestOwnTokenRevoked(t *testing.T) {
 }
 
 func TestFeedComesBack(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	p.answers(feedPath, 503, "", "Retry-After", "1")
 	s, _ := run(t, p.options(t))
@@ -247,6 +249,7 @@ func TestFeedComesBack(t *testing.T) {
 
 // An IdP that does not wait is not asked in a loop.
 func TestImpatientFeed(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	p.hook(feedPath, func(_ http.ResponseWriter, r *http.Request) bool {
 		q := r.URL.Query()

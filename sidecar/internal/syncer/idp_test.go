@@ -45,6 +45,7 @@ func decisionEvents(t *testing.T, p *idptest.IdP, action string) map[int64]int {
 // The real IdP: keys, revocations and decisions, with the IdP away in between
 // and the sidecar restarted meanwhile.
 func TestWithTheRealIdP(t *testing.T) {
+	t.Parallel()
 	p := idptest.Start(t)
 	own := p.Register("sidecar-1@example.com", "decisions:write", "revocations:read")
 	agent := p.Register("screener-1@example.com", "notes:read")
@@ -54,7 +55,7 @@ func TestWithTheRealIdP(t *testing.T) {
 		sp, err := spool.Open(dir+"/spool", spool.Options{})
 		require.NoError(t, err)
 		s, stop := run(t, Options{
-			Issuer: p.URL, ClientID: own.ClientID, ClientSecret: own.ClientSecret, DataDir: dir, Version: "1.2.3", Spool: sp,
+			Issuer: p.URL, ClientID: own.ClientID, ClientSecret: own.ClientSecret, DataDir: dir, Name: "notes-edge-1", Version: "1.2.3", Spool: sp,
 			KeysCooldown: 100 * time.Millisecond, PolicyRevision: func() string { return "rev-1" },
 		})
 		return s, sp, func() { stop(); require.NoError(t, sp.Close()) }
@@ -107,27 +108,29 @@ func TestWithTheRealIdP(t *testing.T) {
 	require.Len(t, sidecars.Data, 1)
 	require.Contains(t, string(sidecars.Data[0]), s.ID())
 	require.Contains(t, string(sidecars.Data[0]), fmt.Sprintf("%q", "1.2.3"))
+	require.Contains(t, string(sidecars.Data[0]), `"name":"notes-edge-1"`)
 	stop()
 }
 
 // Every kind of gap passes the IdP's own check of the chain, and what it holds
 // afterwards accounts for each decision.
 func TestGapsWithTheRealIdP(t *testing.T) {
+	t.Parallel()
 	p := idptest.Start(t)
 	own := p.Register("sidecar-1@example.com", "decisions:write", "revocations:read")
 	dir := t.TempDir()
-	sp, err := spool.Open(dir+"/spool", spool.Options{MaxBytes: 1 << 20, Policy: spool.DropOldest})
+	sp, err := spool.Open(dir+"/spool", spool.Options{MaxBytes: spool.MinMaxBytes, Policy: spool.DropOldest})
 	require.NoError(t, err)
 	record(t, sp, 1)
 	b, err := sp.Next(1, 1) // under way: the first segment stays, the gap is behind it
 	require.NoError(t, err)
 	require.Equal(t, 1, b.Records)
-	record(t, sp, 10_000)
+	record(t, sp, 2_500)
 	lost := sp.Status().Lost
 	require.Positive(t, lost)
 	_, stop := run(t, Options{Issuer: p.URL, ClientID: own.ClientID, ClientSecret: own.ClientSecret, DataDir: dir, Spool: sp})
-	eventually(t, "shipped", func() bool { return sp.Status().Acked == 10_001 })
-	require.Len(t, decisionEvents(t, p, "decision.allowed"), 10_001-int(lost))
+	eventually(t, "shipped", func() bool { return sp.Status().Acked == 2_501 })
+	require.Len(t, decisionEvents(t, p, "decision.allowed"), 2_501-int(lost))
 	require.Len(t, decisionEvents(t, p, "decision.gap"), 1)
 	stop()
 	require.NoError(t, sp.Close())

@@ -64,6 +64,7 @@ func TestJournalOfAnotherIssuer(t *testing.T) {
 
 // Wherever the file ends: what was written before is there, and never anything else.
 func TestJournalCutAnywhere(t *testing.T) {
+	t.Parallel()
 	dir := journalled(t, 2, feed.Entry{Type: feed.TypeKID, ID: "k1"}, feed.Entry{Type: feed.TypeKID, ID: "k2"})
 	path := filepath.Join(dir, journalName)
 	whole, err := os.ReadFile(path)
@@ -89,6 +90,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 
 // A byte that rots in the middle makes the set stale: it may be incomplete.
 func TestJournalRot(t *testing.T) {
+	t.Parallel()
 	dir := journalled(t, 2, feed.Entry{Type: feed.TypeKID, ID: "k1"}, feed.Entry{Type: feed.TypeKID, ID: "k2"})
 	path := filepath.Join(dir, journalName)
 	whole, err := os.ReadFile(path)
@@ -106,6 +108,7 @@ func TestJournalRot(t *testing.T) {
 }
 
 func TestJournalIsWrittenAnew(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := newSet(time.Now)
 	j, err := openJournal(dir, "iss", r)
@@ -120,7 +123,7 @@ func TestJournalIsWrittenAnew(t *testing.T) {
 	require.Equal(t, size, fileSize(t, dir), "contact alone is not noted at each poll")
 	require.NoError(t, j.note(nil, "e.1", at.Add(time.Minute)))
 	require.Greater(t, fileSize(t, dir), size)
-	long := strings.Repeat("x", 1000)
+	long := strings.Repeat("x", 10_000)
 	for i := 0; !j.due(); i++ {
 		entries := []feed.Entry{{Type: feed.TypeAgent, ID: "agent", Epoch: int64(i), Reason: long}}
 		cursor := fmt.Sprintf("e.%d", i+2)

@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"log/slog"
 	"math"
@@ -82,7 +81,7 @@ func newKeys(c *client, opts Options) (*Keys, error) {
 
 // Key implements token.Keys. Without a set that may be trusted the error is an
 // *apierr.Error: UNAVAILABLE, keys_stale.
-func (k *Keys) Key(kid string) (*rsa.PublicKey, error) {
+func (k *Keys) Key(kid string) (*token.Key, error) {
 	v := k.view.Load()
 	if k.stale(v) {
 		return nil, apierr.New(apierr.Unavailable, "the issuer's keys are not known").WithReason("keys_stale").WithRetryAfter(time.Second)
@@ -246,7 +245,7 @@ func sameKeys(a, b *token.KeySet) bool {
 	for _, kid := range kids {
 		x, errX := a.Key(kid)
 		y, errY := b.Key(kid)
-		if errors.Join(errX, errY) != nil || !x.Equal(y) {
+		if errors.Join(errX, errY) != nil || !x.Public().Equal(y.Public()) {
 			return false
 		}
 	}

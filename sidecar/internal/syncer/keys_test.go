@@ -220,7 +220,7 @@ func TestA16_BadKeysAreSkippedBesideGoodOnes(t *testing.T) {
 	k := knownKeys(t, p)
 	key, err := k.Key(a.KeyID)
 	require.NoError(t, err)
-	require.True(t, key.Equal(&privateKeys()[0].PublicKey), "a second key of the same name does not replace the first")
+	require.True(t, key.Public().Equal(&privateKeys()[0].PublicKey), "a second key of the same name does not replace the first")
 	_, err = k.Key(b.KeyID)
 	require.ErrorIs(t, err, token.ErrUnknownKey)
 }

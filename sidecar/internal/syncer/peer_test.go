@@ -249,14 +249,20 @@ func (p *peer) ingest(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ingested := 0
+	ingested, anchor := 0, ""
 	for line := range bytes.Lines(body) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
+		if whole, short := decision.Restore(nil, line, anchor); short {
+			line = whole
+		}
 		record, err := decision.Parse(line)
 		switch {
 		case err != nil:
 			refuse(w, 400, `{"code":"VALIDATION_FAILED","message":"record"}`)
 			return
+		}
+		anchor = record.Anchor(line)
+		switch {
 		case record.Sequence < p.next:
 			continue
 		case record.First() > p.next:

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +22,10 @@ import (
 const (
 	decisionsPath = "/api/v1/audit/decisions"
 	zipAtOnce     = 32 << 10 // bytes; a fraction of a millisecond
+	// shipBytes of records are in memory at once: some thousand, so that a request
+	// to the IdP takes nothing worth to speak of from each.
+	shipBytes = 1 << 20
+	enough    = 1_000 // decisions that wait for no further ones
 )
 
 // shipper sends what the spool holds, in order, until the IdP has it. It is one goroutine.
@@ -49,7 +52,7 @@ func newShipper(c *caller, opts Options) *shipper {
 	}
 	s := &shipper{
 		caller: c, spool: opts.Spool, opts: opts, log: opts.Logger, zip: zip,
-		records: decision.MaxRecords, bytes: decision.MaxBytes,
+		records: decision.MaxRecords, bytes: shipBytes,
 		shipped: opts.Metrics.NewCounter("sidecar_audit_shipped_total"),
 	}
 	opts.Metrics.NewGauge("sidecar_audit_lag_seconds", func() float64 { return s.lag().Seconds() })
@@ -116,7 +119,7 @@ func (s *shipper) drain(ctx context.Context) {
 			case <-s.spool.Ready():
 			}
 		}
-		if behind < decision.MaxRecords {
+		if behind < enough {
 			sleep(ctx, s.opts.Linger) // company for the first decision
 		}
 	}
@@ -163,29 +166,20 @@ func (s *shipper) ship(ctx context.Context) (behind int64, err error) {
 
 // send answers the sequence that the IdP wants next.
 func (s *shipper) send(ctx context.Context, batch spool.Batch) (int64, error) {
-	// The transport may still read the body when it has answered, so it is not reused.
-	var body bytes.Buffer
-	body.Grow(len(batch.Lines) / 4)
-	s.zip.Reset(&body)
-	for part := range slices.Chunk(batch.Lines, zipAtOnce) {
-		if _, err := s.zip.Write(part); err != nil {
-			return 0, fmt.Errorf("gzip: %w", err)
-		}
-		runtime.Gosched() // requests that wait for the core go first: nobody waits for this
-	}
-	if err := s.zip.Close(); err != nil {
-		return 0, fmt.Errorf("gzip: %w", err)
+	body, err := s.zipped(batch.Lines)
+	if err != nil {
+		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*answerTime)
 	defer cancel()
-	a, err := s.caller.do(ctx, http.MethodPost, decisionsPath, &body, map[string]string{
+	a, err := s.caller.do(ctx, http.MethodPost, decisionsPath, body, map[string]string{
 		"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip", "Accept": "application/json",
 	}, maxAnswer)
 	if err != nil {
 		return 0, err
 	}
 	if a.status == http.StatusOK {
-		s.records, s.bytes = min(2*s.records, decision.MaxRecords), min(2*s.bytes, decision.MaxBytes)
+		s.records, s.bytes = min(2*s.records, decision.MaxRecords), min(2*s.bytes, shipBytes)
 		return nextOf(a.body)
 	}
 	r := refused(a)
@@ -199,6 +193,28 @@ func (s *shipper) send(ctx context.Context, batch spool.Batch) (int64, error) {
 		s.log.Error("the IdP refuses decisions for good; nothing is lost, but somebody must look", "error", r, "first", batch.First, "next", batch.Next)
 	}
 	return 0, r
+}
+
+// zipped is the short form of the lines as gzip. The transport may still read it
+// when it has answered, so it is made anew each time.
+func (s *shipper) zipped(lines []byte) (*bytes.Buffer, error) {
+	var body bytes.Buffer
+	body.Grow(len(lines) / 8) // a batch of many shrinks to a tenth
+	s.zip.Reset(&body)
+	since := 0
+	for piece := range decision.Short(lines) {
+		if _, err := s.zip.Write(piece); err != nil {
+			return nil, fmt.Errorf("gzip: %w", err)
+		}
+		if since += len(piece); since >= zipAtOnce {
+			runtime.Gosched() // requests that wait for the core go first: nobody waits for this
+			since = 0
+		}
+	}
+	if err := s.zip.Close(); err != nil {
+		return nil, fmt.Errorf("gzip: %w", err)
+	}
+	return &body, nil
 }
 
 func nextOf(body []byte) (int64, error) {

@@ -37,8 +37,9 @@ func (s *shipper) all(t *testing.T) {
 }
 
 func TestDecisionsArriveOnceInOrder(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
-	s, stop := run(t, p.options(t))
+	s, stop := run(t, p.options(t, func(o *Options) { o.Name = "notes-edge-1" }))
 	const n = 12_000
 	record(t, s.opts.Spool, n)
 	eventually(t, "all", func() bool { return p.ingested() == n })
@@ -47,7 +48,8 @@ func TestDecisionsArriveOnceInOrder(t *testing.T) {
 	require.Equal(t, "application/x-ndjson", request.Header.Get("Content-Type"))
 	require.Equal(t, "gzip", request.Header.Get("Content-Encoding"))
 	require.Equal(t, s.ID(), request.Header.Get("X-Sidecar-Id"))
-	require.GreaterOrEqual(t, p.count(decisionsPath), 3, "5,000 a batch")
+	require.Equal(t, "notes-edge-1", request.Header.Get("X-Sidecar-Name"))
+	require.GreaterOrEqual(t, p.count(decisionsPath), 3, "some thousand a batch")
 	eventually(t, "no lag", func() bool { return s.Status().DecisionLag == 0 })
 	record(t, s.opts.Spool, 7)
 	stop()
@@ -78,6 +80,7 @@ func TestNoDecisionWaitsForAnother(t *testing.T) {
 // Whatever breaks on the way, before or after the IdP took the batch: each
 // decision is there once, in order.
 func TestDecisionsThroughEveryFault(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	var faults atomic.Int32
 	p.hook(decisionsPath, func(w http.ResponseWriter, r *http.Request) bool {
@@ -128,10 +131,16 @@ func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
 func TestTheIdPForgot(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
-	s := shipping(t, p)
+	s := shipping(t, p, func(o *Options) {
+		sp, err := spool.Open(t.TempDir(), spool.Options{MaxBytes: 1 << 20})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, sp.Close()) })
+		o.Spool = sp
+	})
 	for range 5 {
-		record(t, s.spool, 4000)
+		record(t, s.spool, 800)
 		s.all(t)
 	}
 	p.mu.Lock()
@@ -141,12 +150,12 @@ func TestTheIdPForgot(t *testing.T) {
 	s.all(t)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	require.Equal(t, int64(20_010), p.next)
+	require.Equal(t, int64(4_010), p.next)
 	first, err := decision.Parse(p.lines[0])
 	require.NoError(t, err)
 	require.Equal(t, decision.GapNotRetained, first.Reason)
 	require.Equal(t, int64(0), *first.FirstSequence)
-	require.Len(t, p.lines, int(20_010-first.Sequence), "the rest is still here and was sent again")
+	require.Len(t, p.lines, int(4_010-first.Sequence), "the rest is still here and was sent again")
 }
 
 // An old copy of the folder runs: found out before anything is appended.
@@ -185,6 +194,7 @@ func TestTheIdPIsAhead(t *testing.T) {
 }
 
 func TestRefusalsLoseNothing(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]struct {
 		status int
 		body   string
@@ -223,6 +233,7 @@ func TestRefusalsLoseNothing(t *testing.T) {
 
 // Something between us and the IdP takes only small requests.
 func TestBatchesShrink(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	p.hook(decisionsPath, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.ContentLength > 2000 {
@@ -255,6 +266,7 @@ func TestShippingStartsAgainByItself(t *testing.T) {
 
 // The end does not wait for an IdP that does not answer.
 func TestFlushIsBounded(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	hang := make(chan struct{})
 	defer close(hang)

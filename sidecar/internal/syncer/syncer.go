@@ -47,6 +47,7 @@ type Options struct {
 	ClientSecret string
 	DataDir      string // of this sidecar alone
 
+	Name           string        // of the sidecar, for people; visible ASCII, at most 128, may be empty
 	Version        string        // of the sidecar, for the IdP
 	PolicyRevision func() string // the one in force, for the IdP
 	// TakePolicy puts the policy of a verified bundle into force; its error keeps

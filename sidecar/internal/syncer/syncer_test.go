@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	require.Eventually(t, condition, 10*time.Second, 2*time.Millisecond, what)
+	require.Eventually(t, condition, time.Minute, 2*time.Millisecond, what) // past the longest pause between attempts
 }
 
 // run makes a syncer and runs it until stop, which waits for its end.

@@ -17,10 +17,13 @@ import (
 // may come from any.
 type Conn struct {
 	net.Conn
-	raw     syscall.RawConn // the socket's, below TLS; nil: cannot be asked
-	idle    idleSocket      // asked through raw
-	used    bool            // had a request before
-	limit   time.Duration   // of one read or write; of a write at times half of it
+	raw     syscall.RawConn   // the socket's, below TLS; nil: cannot be asked
+	idle    idleSocket        // asked through raw
+	direct  httpx.NonBlocking // to and from Conn; of TLS nothing
+	request []byte            // for the next Read to send
+	cut     error             // why only a part of it went out; nothing is an answer to that
+	used    bool              // had a request before
+	limit   time.Duration     // of one read or write; of a write at times half of it
 	reads   httpx.ReadDeadline
 	writes  time.Time        // deadline of writes
 	sent    int64            // bytes of the current request that the kernel took
@@ -54,15 +57,47 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Ask hands over a whole request without a body. The Read that follows sends it
+// and waits for its answer in one visit to the socket: a read right behind a write
+// finds nothing, a system call for nothing. Until then the bytes must stay as they
+// are. limit is that of Await.
+func (c *Conn) Ask(request []byte, limit time.Duration) error {
+	c.request = request
+	return c.Await(limit)
+}
+
+// receive reads, once a request that waits for it is sent.
+func (c *Conn) receive(p []byte) (int, error) {
+	if c.cut != nil {
+		return 0, c.cut
+	}
+	if request := c.request; request != nil {
+		c.request = nil
+		sent, n, err := c.direct.Ask(request, p)
+		c.sent += int64(sent)
+		if sent == len(request) {
+			return n, err
+		}
+		if _, err := c.Write(request[sent:]); err != nil {
+			c.cut = err
+			return 0, err
+		}
+	}
+	if n, err := c.direct.Receive(p); n > 0 || err != nil {
+		return n, err
+	}
+	return c.Conn.Read(p)
+}
+
 func (c *Conn) Read(p []byte) (int, error) {
 	if !c.waiting {
 		if err := c.reads.Set(c.Conn, time.Now().Add(c.limit)); err != nil {
 			return 0, err
 		}
 	}
-	n, err := c.Conn.Read(p)
-	for n == 0 && err != nil && c.reads.Early(c.Conn, err) {
-		n, err = c.Conn.Read(p)
+	n, err := c.receive(p)
+	for n == 0 && err != nil && c.cut == nil && c.reads.Early(c.Conn, err) {
+		n, err = c.receive(p)
 	}
 	c.ended = c.ended || errors.Is(err, io.EOF)
 	return n, err

@@ -135,7 +135,7 @@ func (s *Server) conn() (*Conn, error) {
 			s.pool.CloseConn(pooled)
 			continue
 		}
-		conn.sent, conn.used = 0, true
+		conn.sent, conn.request, conn.used = 0, nil, true
 		if conn.release == nil {
 			conn.release = func(reuse bool) {
 				if reuse {
@@ -192,6 +192,7 @@ func (s *Server) dial(ctx context.Context) (*Conn, error) {
 		c.raw, _ = raw.SyscallConn() // nil with an error
 	}
 	if s.tls == nil {
+		c.direct.Open(socket)
 		return c, nil
 	}
 	secured, err := s.secure(ctx, socket)

@@ -27,6 +27,10 @@ type h2c struct {
 func newH2C(t *testing.T, streams int, handler http.HandlerFunc) *h2c {
 	t.Helper()
 	s := &h2c{Server: httptest.NewUnstartedServer(handler)}
+	require.NoError(t, s.Listener.Close())
+	var err error
+	s.Listener, err = net.Listen("tcp", freeAddress(t))
+	require.NoError(t, err)
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
@@ -104,7 +108,15 @@ func TestStreamsShareConnections(t *testing.T) {
 		require.NoError(t, waiting())
 	}
 	require.EqualValues(t, 2, server.opened.Load())
-	require.ErrorIs(t, waiting(), upstream.ErrBusy)
+	var full error
+	waitFor(t, "there is no more room", func() bool { // once the second connection's settings are read
+		var stream *upstream.Stream
+		if stream, full = api.Open(t.Context(), nil); full == nil {
+			stream.Release()
+		}
+		return full != nil
+	})
+	require.ErrorIs(t, full, upstream.ErrBusy)
 	require.EqualValues(t, 6, s.Status()[0].InFlight)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -174,14 +186,14 @@ func TestHealthChecksOverHTTP2(t *testing.T) {
 	require.Equal(t, "HTTP/2.0", asked.Load().Proto)
 	sick.Store(true)
 	waitFor(t, "it is out of use", func() bool { return !upOf(s, server.URL) })
-	require.Equal(t, "answered 503", s.Status()[0].Error)
+	waitFor(t, "and says why", func() bool { return s.Status()[0].Error == "answered 503" }) // once it answered in time
 	sick.Store(false)
 	waitFor(t, "it is in use again", func() bool { return upOf(s, server.URL) })
 
 	mute := listen(t) // takes connections, and says nothing
 	other := set(t, upstream.Options{}, "  api: {urls: ['"+mute.url()+"'], protocol: h2, health: {path: /, interval: 1s, timeout: 100ms}}")
 	waitFor(t, "it is out of use", func() bool { return !upOf(other, mute.url()) })
-	require.Equal(t, "no answer in time", other.Status()[0].Error)
+	waitFor(t, "and says why", func() bool { return other.Status()[0].Error == "no answer in time" }) // once it was connected in time
 }
 
 // An upstream that is retired keeps the connections that are in use, as long as they are.

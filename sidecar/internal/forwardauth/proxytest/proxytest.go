@@ -4,6 +4,7 @@ package proxytest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -16,10 +17,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 // patience bounds the start of a server, and its end.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // The addresses in the example configurations.
 const (
@@ -149,10 +152,7 @@ func (b *buffer) String() string {
 
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, ln.Close())
-	return ln.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", commandtest.FreePort(t, 10_000))
 }
 
 func host(t testing.TB, address string) string {
