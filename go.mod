@@ -3,6 +3,7 @@ module github.com/sentryagent/agentidp
 go 1.26.0
 
 require (
+	filippo.io/bigmod v0.1.0
 	github.com/VictoriaMetrics/metrics v1.44.0
 	github.com/coder/websocket v1.8.15
 	github.com/dgraph-io/ristretto/v2 v2.4.2

@@ -7,7 +7,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN go build -trimpath -ldflags "-s -w -X github.com/sentryagent/agentidp/shared/obs.Version=${VERSION}" -o /out/agentidp-sidecar ./sidecar/cmd/agentidp-sidecar \
+RUN go build -trimpath -tags grpcnotrace -ldflags "-s -w -X github.com/sentryagent/agentidp/shared/obs.Version=${VERSION}" -o /out/agentidp-sidecar ./sidecar/cmd/agentidp-sidecar \
  && mkdir /out/data
 
 FROM alpine:3.22

@@ -26,7 +26,7 @@ const self = "3f2c1d4e-0000-4000-8000-000000000001"
 
 func engine(t testing.TB, folder fs.FS) *policy.Engine {
 	t.Helper()
-	e, err := policy.New(t.Context(), folder, policy.Options{Timeout: time.Minute})
+	e, err := policy.New(t.Context(), folder, policy.Options{Timeout: time.Minute, TestTimeout: 5 * time.Minute})
 	require.NoError(t, err)
 	return e
 }
@@ -45,8 +45,8 @@ func TestLoads(t *testing.T) {
 	require.Greater(t, whole.Tests(), sidecar.Tests())
 	require.Positive(t, sidecar.Tests())
 	require.NotEqual(t, whole.Revision(), sidecar.Revision())
-	require.Equal(t, policy.InputUse{Path: true}, whole.Uses())
-	require.Equal(t, policy.InputUse{}, sidecar.Uses(), "a sidecar's decisions must be cacheable by token and route alone")
+	require.Equal(t, policy.InputUse{Path: true, Scope: true, Identity: true}, whole.Uses())
+	require.Equal(t, policy.InputUse{Scope: true}, sidecar.Uses(), "a sidecar's decisions must be cacheable by scope and route alone")
 }
 
 func TestReservedResources(t *testing.T) {
@@ -93,7 +93,7 @@ func TestUnitTestsReachEveryRule(t *testing.T) {
 	txn, err := store.NewTransaction(t.Context())
 	require.NoError(t, err)
 	covered := cover.New()
-	results, err := tester.NewRunner().SetStore(store).SetModules(modules).SetCoverageQueryTracer(covered).RunTests(t.Context(), txn)
+	results, err := tester.NewRunner().SetTimeout(time.Minute).SetStore(store).SetModules(modules).SetCoverageQueryTracer(covered).RunTests(t.Context(), txn)
 	require.NoError(t, err)
 	for result := range results {
 		require.True(t, result.Pass(), "%s.%s", result.Package, result.Name)

@@ -24,12 +24,16 @@ var Fixed = Addresses{IdP: "127.0.0.1:8080", IdPAdmin: "127.0.0.1:8083", Sidecar
 // Free picks addresses that nobody listens on.
 func Free() (Addresses, error) {
 	var a Addresses
+	picked := map[string]bool{"": true}
 	for _, addr := range []*string{&a.IdP, &a.IdPAdmin, &a.Sidecar, &a.SidecarAdmin, &a.Notes} {
-		free, err := freeAddr()
-		if err != nil {
-			return Addresses{}, err
+		for picked[*addr] {
+			free, err := freeAddr()
+			if err != nil {
+				return Addresses{}, err
+			}
+			*addr = free
 		}
-		*addr = free
+		picked[*addr] = true
 	}
 	return a, nil
 }
@@ -43,10 +47,11 @@ type Credential struct {
 // Stack is the three programs over one data folder. Its methods are not safe for concurrent use.
 type Stack struct {
 	Addresses
-	Bin    string   // folder of the built programs
-	Dir    string   // folder of all data and logs
-	Routes string   // the sidecar's route file
-	IdPEnv []string // further environment of the IdP
+	Bin    string // folder of the built programs
+	Dir    string // folder of all data and logs
+	Routes string // the sidecar's route file
+	// Further environment of the IdP, read by Prepare, and of the sidecar, read at each start.
+	IdPEnv, SidecarEnv []string
 	// Upstream is what the sidecar protects, a URL; empty: the notes API.
 	Upstream string
 
@@ -156,14 +161,15 @@ func (s *Stack) StartSidecar(ctx context.Context) error {
 			"AGENTIDP_SIDECAR_CLIENT_ID=" + credential.ClientID, "AGENTIDP_SIDECAR_CLIENT_SECRET=" + credential.ClientSecret,
 		},
 	}
+	s.sidecar.env = append(s.sidecar.env, s.SidecarEnv...)
 	return s.sidecar.start(ctx)
 }
 
 // StopSidecar ends the sidecar as SIGTERM does.
 func (s *Stack) StopSidecar() error { return s.sidecar.stop() }
 
-// PIDs of the IdP and the sidecar, for measuring them.
-func (s *Stack) PIDs() (idp, sidecar int) { return s.idp.cmd.Process.Pid, s.sidecar.cmd.Process.Pid }
+// PIDs of the IdP and the sidecar, for measuring them; 0 for one that was never started.
+func (s *Stack) PIDs() (idp, sidecar int) { return s.idp.pid(), s.sidecar.pid() }
 
 // Ended tells which program ended first, without being asked to.
 func (s *Stack) Ended(ctx context.Context) error {

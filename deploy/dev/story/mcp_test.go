@@ -3,7 +3,6 @@ package story_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sentryagent/agentidp/deploy/dev/stack"
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 // toolUse is what a client of deploy/dev/clients prints.
@@ -51,10 +51,7 @@ func sdks(t *testing.T) []sdk {
 // serveTools starts the SDK's server at path and returns its URL.
 func serveTools(t *testing.T, s sdk, path string) (url string) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := free.Addr().(*net.TCPAddr).Port
-	require.NoError(t, free.Close())
+	port := commandtest.FreePort(t, 10_000)
 	server := exec.Command(s.server[0], append(s.server[1:], strconv.Itoa(port), path)...)
 	var printed strings.Builder
 	server.Stdout, server.Stderr = &printed, &printed
@@ -73,7 +70,7 @@ func serveTools(t *testing.T, s sdk, path string) (url string) {
 			return false
 		}
 		return answer.Body.Close() == nil
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	return url
 }
 

@@ -13,22 +13,14 @@ import (
 
 	"github.com/sentryagent/agentidp/deploy/dev/stack"
 	"github.com/sentryagent/agentidp/deploy/dev/story"
+	"github.com/sentryagent/agentidp/shared/command/commandtest"
 )
 
 const root = "../../.."
 
-// build builds the programs as `make build` does, so that its cache serves.
 func build(t *testing.T) (bin string) {
 	t.Helper()
-	bin = t.TempDir()
-	for name, path := range map[string]string{"agentidp": "./idp/cmd/agentidp", "agentidp-sidecar": "./sidecar/cmd/agentidp-sidecar", "notes": "./deploy/dev/cmd/notes"} {
-		command := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(bin, name), path)
-		command.Dir = root
-		command.Env = append(os.Environ(), "CGO_ENABLED=0")
-		printed, err := command.CombinedOutput()
-		require.NoError(t, err, string(printed))
-	}
-	return bin
+	return commandtest.Build(t, "", nil, "idp/cmd/agentidp", "sidecar/cmd/agentidp-sidecar", "deploy/dev/cmd/notes")
 }
 
 func newStack(t *testing.T, bin string) *stack.Stack {

@@ -56,6 +56,7 @@ func welcome(out io.Writer, s *stack.Stack, first bool) {
 	fmt.Fprintf(out, `AgentIdP is up, %[1]s.
 
   IdP          %[2]s   (health: %[2]s/health, keys: %[2]s/.well-known/jwks.json)
+  dashboard    %[2]s/dashboard   (the API, to try it on: %[2]s/api-docs)
   notes API    %[3]s   through the sidecar; its own address is nobody's business
   metrics      %[2]s/metrics (IdP), http://%[4]s/metrics (sidecar)
   logs         %[5]s
@@ -68,6 +69,12 @@ Try it, from this folder in another shell:
   curl -i -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"text":"hello"}' %[3]s/notes
 
 The first call is allowed, the second is not: %[7]s is the credential of an agent that holds notes:read only.
+
+Manage it, in the dashboard or with the command line:
+
+  %[8]s login --url %[2]s --credential-file %[6]s
+  %[8]s --help
+
 Ctrl-C ends everything.
-`, age, s.Issuer(), s.Resource(), s.SidecarAdmin, filepath.Join(s.Dir, "*.log"), s.AdminFile(), s.DemoFile())
+`, age, s.Issuer(), s.Resource(), s.SidecarAdmin, filepath.Join(s.Dir, "*.log"), s.AdminFile(), s.DemoFile(), filepath.Join(s.Bin, "agentidp"))
 }
