@@ -14,6 +14,10 @@ import (
 const (
 	streamBuffer = 256 << 10        // of an answer that its client does not take
 	pingAfter    = 15 * time.Second // of silence; a connection that does not answer it as long is lost
+
+	assumedStreams = 100                   // what net/http lets a connection carry before it has read the server's limit
+	limitWait      = 50 * time.Millisecond // for that limit, longer than it takes to arrive
+	limitPoll      = time.Millisecond
 )
 
 // shared are the connections to a server that speaks HTTP/2, each of which
@@ -26,11 +30,63 @@ type shared struct {
 	wait      time.Duration   // for a free place
 
 	mu      sync.Mutex
-	conns   []*http.ClientConn // guarded by mu
-	dialing *dialing           // guarded by mu; nil: nobody does
+	conns   []*link  // guarded by mu
+	dialing *dialing // guarded by mu; nil: nobody does
 
 	roomMu sync.Mutex
 	room   chan struct{} // closed when there may be some; guarded by roomMu
+}
+
+// link is a connection. A server may refuse what goes beyond its limit, which
+// comes in its first frame, and a request whose body has begun cannot be sent
+// again: until the limit is known the connection carries one request.
+type link struct {
+	*http.ClientConn
+	known chan struct{} // closed when the limit is known
+	learn func()        // closes it, more than once if need be
+}
+
+func newLink(conn *http.ClientConn) *link {
+	l := &link{ClientConn: conn, known: make(chan struct{})}
+	l.learn = sync.OnceFunc(func() { close(l.known) })
+	return l
+}
+
+// reserve takes a place; unknown says that there is none because the limit is not known.
+func (l *link) reserve() (reserved, unknown bool) {
+	if l.Reserve() != nil {
+		return false, false
+	}
+	select {
+	case <-l.known:
+		return true, false
+	default:
+	}
+	if l.InFlight() > 1 {
+		l.Release()
+		return false, true
+	}
+	return true, false
+}
+
+// watch waits for the limit, of which net/http tells nothing: what it assumes
+// changes. A server that allows just as much is believed after limitWait, or
+// when it has answered.
+func (l *link) watch(ctx context.Context) {
+	defer l.learn()
+	ctx, cancel := context.WithTimeout(ctx, limitWait)
+	defer cancel()
+	poll := time.NewTicker(limitPoll)
+	defer poll.Stop()
+	for l.Available()+l.InFlight() == assumedStreams {
+		select {
+		case <-poll.C:
+		case <-l.known:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // dialing is a connection on its way, for all who wait for it.
@@ -86,7 +142,7 @@ func (h *shared) connect(ctx context.Context) (*http.ClientConn, error) {
 // Stream is the place of one request on a connection. Release it once.
 type Stream struct {
 	*Server // also of one that could not be had; nil: no server is in use
-	conn    *http.ClientConn
+	conn    *link
 	used    bool
 }
 
@@ -103,6 +159,7 @@ func (s *Stream) Do(r *http.Request) (*http.Response, error) {
 	s.used = true
 	answer, err := s.conn.RoundTrip(r)
 	if err == nil {
+		s.conn.learn() // the limit came before the answer
 		s.health.served()
 	}
 	return answer, err
@@ -129,15 +186,24 @@ func (h *shared) open(ctx context.Context) (*Stream, error) {
 	return &Stream{Server: h.server, conn: conn}, err
 }
 
-func (h *shared) reserve(ctx context.Context) (*http.ClientConn, error) {
+func (h *shared) reserve(ctx context.Context) (*link, error) {
 	var late <-chan time.Time
 	for {
 		room := h.awaited()
 		h.mu.Lock()
-		conn := h.free()
+		conn, unknown := h.free()
 		if conn != nil {
 			h.mu.Unlock()
 			return conn, nil
+		}
+		if unknown != nil {
+			h.mu.Unlock()
+			select {
+			case <-unknown.known:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			continue
 		}
 		d := h.dialing
 		if d == nil && len(h.conns) < h.most {
@@ -173,15 +239,19 @@ func (h *shared) reserve(ctx context.Context) (*http.ClientConn, error) {
 }
 
 // free reserves a place on a connection that there is. Connections that take no
-// more requests are forgotten; they end with those that they have.
-func (h *shared) free() *http.ClientConn {
-	h.conns = slices.DeleteFunc(h.conns, func(c *http.ClientConn) bool { return c.Err() != nil })
-	for _, c := range h.conns {
-		if c.Reserve() == nil {
-			return c
+// more requests are forgotten; they end with those that they have. Without a
+// place, unknown is a connection that will say whether it has one.
+func (h *shared) free() (conn, unknown *link) {
+	h.conns = slices.DeleteFunc(h.conns, func(l *link) bool { return l.Err() != nil })
+	for _, l := range h.conns {
+		switch reserved, soon := l.reserve(); {
+		case reserved:
+			return l, nil
+		case soon:
+			unknown = l
 		}
 	}
-	return nil
+	return nil, unknown
 }
 
 // extend adds a connection. It is not bound to the request that asked first:
@@ -206,7 +276,9 @@ func (h *shared) extend(d *dialing) {
 		d.err = errors.Join(err, conn.Close())
 		return
 	}
-	h.conns = append(h.conns, conn)
+	l := newLink(conn)
+	go l.watch(h.server.ctx)
+	h.conns = append(h.conns, l)
 }
 
 // tell wakes those who wait for a place. A connection calls it whenever it has
@@ -246,7 +318,7 @@ func (h *shared) check(ctx context.Context, path string) error {
 	if path == "" {
 		return nil
 	}
-	s := Stream{Server: h.server, conn: conn}
+	s := Stream{Server: h.server, conn: newLink(conn)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+h.server.authority+path, nil)
 	if err != nil {
 		return fmt.Errorf("health check: %w", err)

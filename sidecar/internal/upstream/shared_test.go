@@ -2,11 +2,13 @@ package upstream_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,9 +30,9 @@ func newH2C(t *testing.T, streams int, handler http.HandlerFunc) *h2c {
 	t.Helper()
 	s := &h2c{Server: httptest.NewUnstartedServer(handler)}
 	require.NoError(t, s.Listener.Close())
-	var err error
-	s.Listener, err = net.Listen("tcp", freeAddress(t))
+	ln, err := net.Listen("tcp", freeAddress(t))
 	require.NoError(t, err)
+	s.Listener = lateListener{ln}
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
@@ -108,19 +110,12 @@ func TestStreamsShareConnections(t *testing.T) {
 		require.NoError(t, waiting())
 	}
 	require.EqualValues(t, 2, server.opened.Load())
-	var full error
-	waitFor(t, "there is no more room", func() bool { // once the second connection's settings are read
-		var stream *upstream.Stream
-		if stream, full = api.Open(t.Context(), nil); full == nil {
-			stream.Release()
-		}
-		return full != nil
-	})
-	require.ErrorIs(t, full, upstream.ErrBusy)
+	_, err := api.Open(t.Context(), nil)
+	require.ErrorIs(t, err, upstream.ErrBusy)
 	require.EqualValues(t, 6, s.Status()[0].InFlight)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := api.Open(gone, nil)
+	_, err = api.Open(gone, nil)
 	require.ErrorIs(t, err, context.Canceled)
 
 	patient := make(chan error, 1)
@@ -138,6 +133,81 @@ func TestStreamsShareConnections(t *testing.T) {
 	held.Wait()
 	require.NoError(t, <-patient)
 	waitFor(t, "nothing is under way", func() bool { return s.Status()[0].InFlight == 0 })
+}
+
+// late is a connection whose first write waits: the server's settings.
+type late struct {
+	net.Conn
+	once sync.Once
+}
+
+func (c *late) Write(p []byte) (int, error) {
+	c.once.Do(func() { time.Sleep(20 * time.Millisecond) })
+	return c.Conn.Write(p)
+}
+
+type lateListener struct{ net.Listener }
+
+func (l lateListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &late{Conn: conn}, nil
+}
+
+// A burst on a new connection keeps to the server's limit, though that arrives
+// after the burst: nothing is refused.
+func TestABurstKeepsToALimitThatIsNotKnownYet(t *testing.T) {
+	for _, streams := range []int{2, 100, 250} {
+		entered := make(chan struct{}, 64)
+		server := newH2C(t, streams, func(w http.ResponseWriter, r *http.Request) {
+			entered <- struct{}{}
+			_, _ = io.Copy(w, r.Body)
+		})
+		s := set(t, upstream.Options{Wait: time.Minute}, "  api: {urls: ['"+server.URL+"'], protocol: h2, maxConnections: 1}")
+		burst(t, s.Get("api"), 30)
+		require.Len(t, entered, 30)
+		require.EqualValues(t, 1, server.opened.Load())
+	}
+}
+
+// burst sends requests with bodies at once and wants each answered.
+func burst(t *testing.T, api *upstream.Upstream, requests int) {
+	t.Helper()
+	failed := make(chan error, requests)
+	var all sync.WaitGroup
+	for range requests {
+		all.Go(func() {
+			stream, err := api.Open(t.Context(), nil)
+			if err == nil {
+				defer stream.Release()
+				err = post(stream, "hello")
+			}
+			failed <- err
+		})
+	}
+	all.Wait()
+	for range requests {
+		require.NoError(t, <-failed)
+	}
+}
+
+// post wants the body back.
+func post(s *upstream.Stream, body string) error {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://ignored/", io.NopCloser(strings.NewReader(body)))
+	if err != nil {
+		return err
+	}
+	answer, err := s.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || string(text) != body {
+		return fmt.Errorf("%q: %w", text, err)
+	}
+	return nil
 }
 
 // A server that is away goes out of use for HTTP/2 too: those who wait for one connection fail together.
