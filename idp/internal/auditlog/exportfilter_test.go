@@ -2,6 +2,8 @@ package auditlog_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -108,4 +110,35 @@ func TestAnEventOutsideTheFilterIsFound(t *testing.T) {
 		require.NotNil(t, report.Problem, change)
 		require.Equal(t, "the event does not fit the export's filter", report.Problem.What)
 	}
+}
+
+// Who exports what is rare hears of the log long before its end.
+func TestAnExportOfNothingIsNotSilent(t *testing.T) {
+	f := newTimed(t)
+	ctx := t.Context()
+	event := idp.Event{OrganizationID: "acme", AgentID: "worker", Action: idp.ActionAgentUpdated, Outcome: idp.Success}
+	for range 40 {
+		require.NoError(t, f.log.Append(ctx, slices.Repeat([]idp.Event{event}, 250)...))
+	}
+	f.covered()
+	export, err := f.log.Export(ctx, auditlog.ExportQuery{Format: auditlog.NDJSON, Filter: auditlog.Filter{AgentID: "nobody"}}, idp.Event{OrganizationID: "acme"})
+	require.NoError(t, err)
+	var content []byte
+	for silent := int64(0); ; {
+		before := export.Position()
+		piece, err := export.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		content = append(content, piece...)
+		if silent += 500; len(piece) > 0 {
+			silent = 0
+		}
+		require.Less(t, silent, int64(5000), "events read since %d without a byte", before)
+	}
+	require.Equal(t, export.Size(), export.Position())
+	require.Zero(t, export.Events())
+	require.GreaterOrEqual(t, export.Size(), int64(10_000))
+	require.Nil(t, f.hold(content).Problem)
 }
