@@ -29,8 +29,8 @@ type ExportQuery struct {
 }
 
 const (
-	exportPage   = 500     // events read at once: all that an export holds in memory
-	exportStride = 1 << 12 // events without one that fits before their hashes are given: who waits for a rare one sees that it goes on
+	exportPage   = 500 // events read at once: all that an export holds in memory
+	exportStride = 12  // level of the subtrees without an event that are given at once: who waits for a rare one sees that it goes on
 )
 
 // Export gives a part of the log up to a checkpoint, piece by piece. One
@@ -178,7 +178,7 @@ func (e *Export) read(ctx context.Context, tx *store.Tx) (exportedPage, error) {
 	if last := len(rows) - 1; len(rows) < exportPage || rows[last].Sequence >= e.end-1 {
 		page.skip(e.checkpoint.Size)
 	} else {
-		page.skip(page.scan &^ (exportStride - 1))
+		page.skip(page.scan >> exportStride << exportStride)
 	}
 	if e.query.Format == CSV {
 		return page, nil

@@ -28,7 +28,8 @@ func (s *exportStack) leaf(hash tlog.Hash) {
 }
 
 // subtree adds a subtree where it belongs, if a tree of limit leaves has it and
-// it is the largest that could stand there.
+// it is the largest that could stand there, or one that Export may have given
+// before it knew that nothing fits behind.
 func (s *exportStack) subtree(t exportSubtree, limit int64) error {
 	switch {
 	case t.Level < 0 || t.Level > 61 || t.Index < 0 || t.Index > limit>>t.Level:
@@ -37,7 +38,7 @@ func (s *exportStack) subtree(t exportSubtree, limit int64) error {
 		return fmt.Errorf("the subtree begins at event %d, in the place of event %d", t.Index<<t.Level, s.size)
 	case limit-s.size < 1<<t.Level:
 		return fmt.Errorf("the subtree ends after event %d, the last under the checkpoint", limit-1)
-	case t.Index&1 == 1 && len(s.trees) > 0 && s.skipped.Level == t.Level && s.skipped.Index == t.Index-1:
+	case t.Level < exportStride && t.Index&1 == 1 && len(s.trees) > 0 && s.skipped.Level == t.Level && s.skipped.Index == t.Index-1:
 		return errors.New("the subtree and the one before are one larger subtree")
 	}
 	s.add(t.Level, t.Hash)
