@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -26,12 +29,13 @@ class World:
         self.sets = 0
         self.jwks = "a"
         self.answer: Any = self.list()
-        self.hanging = False
+        self.hanging = self.keys_hang = False
         self._go, self._agreed = threading.Event(), asyncio.Event()
         http = httpx.Client(transport=httpx.MockTransport(self._sync))
         if half.name == "async":
             http = httpx.AsyncClient(transport=httpx.MockTransport(self._async))  # type: ignore[assignment]
         half.opened.append(http)
+        self.http = http
         self.lists = half.verifier(
             issuer=URL, audience="a", revocation="status_list", http_client=http, clock=self.time
         )._lists
@@ -41,13 +45,13 @@ class World:
 
     def _sync(self, request: httpx.Request) -> httpx.Response:
         said = self._answer(request)
-        if self.hanging and said is None:
+        if self.hanging and (said is None or self.keys_hang):
             assert self._go.wait(60)
         return said or self._list(request)
 
     async def _async(self, request: httpx.Request) -> httpx.Response:
         said = self._answer(request)
-        if self.hanging and said is None:
+        if self.hanging and (said is None or self.keys_hang):
             await self._agreed.wait()
         return said or self._list(request)
 
@@ -82,6 +86,24 @@ class World:
         self._go.set()
         self._agreed.set()
 
+    @contextmanager
+    def short_of_time(self) -> Iterator[None]:
+        """Raises TimeoutError in who blocks, as signal handlers do; who awaits has a time limit of asyncio's."""
+        if self.half.name == "async":
+            yield
+            return
+
+        def late(*_: Any) -> None:
+            raise TimeoutError
+
+        before = signal.signal(signal.SIGALRM, late)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
     async def behind(self, number: int) -> None:
         """Waits until so many fetches have begun."""
         for _ in range(600):
@@ -89,6 +111,11 @@ class World:
                 return
             await asyncio.sleep(0.1)
         raise AssertionError(f"{len(self.fetched)} fetches")
+
+
+async def settle_later(call: Any, *arguments: Any) -> Any:
+    """As a coroutine, of either half."""
+    return await settle(call(*arguments))
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +159,35 @@ async def test_the_wait_has_an_end(half: Half, monkeypatch: pytest.MonkeyPatch) 
     assert await world.check(40, f"{URL}/statuslists/1") == "revocations_stale", "it is older: nobody waits"
     world.go()
     await world.landed()
+
+
+async def test_who_does_not_wait_learns_nothing(half: Half) -> None:
+    """The older list counts while the IdP is away, not because the caller has no time."""
+    world = World(half)
+    assert await world.check(0) == "accept"
+    world.hanging, world.answer = True, world.list(revoked=True)
+    with pytest.raises(TimeoutError), world.short_of_time():
+        await asyncio.wait_for(world.check(30), 0.5)
+    assert len(world.fetched) == 2
+    world.go()
+    await world.landed()
+    assert await world.check(30) == "token_revoked"
+    assert len(world.fetched) == 2, "the fetch went on"
+
+
+async def test_who_does_not_wait_for_the_keys_learns_nothing(half: Half) -> None:
+    tokens, time = vectors("tokens.json"), half.time()
+    [good] = [case["token"] for case in tokens["cases"] if case["name"] == "as the IdP makes it"]
+    time.at = float(tokens["now"])
+    world = World(half)
+    world.jwks, world.hanging, world.keys_hang = tokens["jwks"], True, True
+    verifier = half.verifier(issuer=tokens["issuer"], audience=tokens["audience"], http_client=world.http, clock=time)
+    with pytest.raises(TimeoutError), world.short_of_time():
+        await asyncio.wait_for(settle_later(verifier.verify, good), 0.5)
+    world.go()
+    await half.landed(verifier._keys._flight)
+    assert (await settle(verifier.verify(good))).issuer == tokens["issuer"]
+    assert world.sets == 1
 
 
 async def test_a_list_counts_until_it_expires_when_fetches_fail(half: Half) -> None:

@@ -74,3 +74,23 @@ test("a 304 to a request without a tag is no answer", async () => {
   );
   await expect(set.find(kidOf("a"))).rejects.toMatchObject({ reason: "keys_stale" });
 });
+
+test("a kid that a good fetch did not bring asks for none for five minutes", async () => {
+  const clock = new FakeClock(0, true);
+  let fetches = 0;
+  const fetch = scripted(() => {
+    fetches++;
+    return answerOf(200, keySet("a"));
+  });
+  const set = new KeySet(url, fetch, clock);
+  const asked = async (at: number) => {
+    clock.set(at);
+    expect(await set.find("nobody's")).toBeUndefined();
+    await set.idle();
+    return fetches;
+  };
+  await set.find(kidOf("a"));
+  expect(await asked(10)).toBe(2);
+  expect(await asked(309.9)).toBe(2);
+  expect(await asked(310)).toBe(3);
+});

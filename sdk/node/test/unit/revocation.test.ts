@@ -67,6 +67,27 @@ test("a list that nobody asked for during two times to live is waited for", asyn
   expect(await Promise.all(waiting)).toEqual([true, true]);
 });
 
+test("who does not wait learns nothing: the older list counts while the IdP is away, not because a caller is in a hurry", async () => {
+  const clock = new FakeClock(start, true);
+  const { asked, lists, check, list } = await held(clock);
+  clock.set(30);
+  const gone = new AbortController();
+  const late = new Promise((_, reject) => gone.signal.addEventListener("abort", () => reject(gone.signal.reason)));
+  let verdict: boolean | undefined;
+  const abandoned = check().then((said) => {
+    verdict = said;
+  });
+  const hurried = Promise.race([abandoned, late]);
+  gone.abort(new DOMException("late", "TimeoutError"));
+  await expect(hurried).rejects.toMatchObject({ name: "TimeoutError" });
+  expect(verdict, "none yet").toBeUndefined();
+  asked[1]?.answer(await list(true));
+  await lists.idle();
+  await abandoned;
+  expect(verdict).toBe(true);
+  expect(asked).toHaveLength(2);
+});
+
 test("the wait ends when the fetch is three seconds old", async () => {
   const clock = new FakeClock(start, true);
   const { asked, check } = await held(clock);
@@ -107,6 +128,73 @@ test("a list counts until it expires when fetches fail, which begin a second apa
   expect(asked).toHaveLength(6);
   await expect(check(), "no sooner than in a second").rejects.toMatchObject({ reason: "revocations_stale" });
   expect(asked).toHaveLength(6);
+});
+
+test("nothing is fetched for a token without a place in a list of the issuer", async () => {
+  const { asked, check, lists } = world(new FakeClock(start, true));
+  for (const elsewhere of ["https://elsewhere.example/statuslists/0", `${issuer}.example/statuslists/0`]) {
+    await expect(check(elsewhere)).rejects.toMatchObject({ reason: "revocations_stale" });
+  }
+  await expect(lists.revoked(undefined)).rejects.toMatchObject({ reason: "revocations_stale" });
+  expect(asked).toEqual([]);
+});
+
+test("what is no list, or has expired, takes no good one's place", async () => {
+  const clock = new FakeClock(start, true);
+  const { asked, lists, check } = await held(clock);
+  const useless = [
+    await statusList({ uri, revoked: true, exp: start + 15, ttl: 15 }),
+    (await statusList({ uri, revoked: true, exp: start + 3600, ttl: 15 })) + " ".repeat(512 << 10),
+  ];
+  for (const [n, body] of useless.entries()) {
+    clock.set(15 + n);
+    expect(await check()).toBe(false);
+    asked.at(-1)?.answer(answerOf(200, body));
+    await lists.idle();
+    expect(await check(), "the one at hand").toBe(false);
+    expect(asked).toHaveLength(2 + n);
+  }
+});
+
+test("a list that names no time to live has fifteen seconds, and none has less than one", async () => {
+  for (const [ttl, life] of [
+    [undefined, 15],
+    [0.1, 1],
+  ] as const) {
+    const clock = new FakeClock(start, true);
+    const { asked, lists, check } = world(clock);
+    const list = { uri, revoked: false, exp: start + 3600, ...(ttl && { ttl }) };
+    const first = check();
+    asked[0]?.answer(answerOf(200, await statusList(list)));
+    expect(await first).toBe(false);
+    clock.set(life - 0.1);
+    expect(await check()).toBe(false);
+    expect(asked).toHaveLength(1);
+    clock.set(life);
+    expect(await check()).toBe(false);
+    expect(asked).toHaveLength(2);
+    asked[1]?.answer(new TypeError("fetch failed"));
+    await lists.idle();
+  }
+});
+
+test("sixty-four lists are kept, those that were used last", async () => {
+  const { asked, check } = world(new FakeClock(start, true));
+  const uriOf = (n: number) => `${issuer}/statuslists/${n}`;
+  const brought = async (n: number) => {
+    const fetches = asked.length;
+    const answer = check(uriOf(n));
+    if (asked.length > fetches) {
+      asked.at(-1)?.answer(answerOf(200, await statusList({ uri: uriOf(n), revoked: false, exp: start + 3600 })));
+    }
+    expect(await answer).toBe(false);
+    return asked.length > fetches;
+  };
+  for (let n = 0; n < 64; n++) expect(await brought(n)).toBe(true);
+  expect(await brought(0), "used again").toBe(false);
+  expect(await brought(64)).toBe(true);
+  expect(await brought(0), "still there").toBe(false);
+  expect(await brought(1), "gone").toBe(true);
 });
 
 test("eight fetches behind requests at most", async () => {

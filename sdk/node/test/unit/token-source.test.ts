@@ -132,3 +132,24 @@ test("time passes by the clock that says more", () => {
   expect(since(then, { wall: 500, steady: 1200 })).toBe(200);
   expect(since(then, { wall: 9000, steady: 1200 })).toBe(8000);
 });
+
+test("a refresh that failed is tried again after five seconds, not sooner", async () => {
+  const clock = new FakeClock();
+  let [requests, good] = [0, true];
+  const fetch = scripted(() => {
+    requests++;
+    return good ? goodToken(1000) : answerOf(400, '{"error":"unauthorized_client"}');
+  });
+  const source = new TokenSource({ ...credential, fetch }, clock);
+  const asked = async (at: number) => {
+    clock.set(at);
+    await source.token();
+    await source.idle();
+    return requests;
+  };
+  expect(await asked(0)).toBe(1);
+  good = false;
+  expect(await asked(900)).toBe(2);
+  expect(await asked(904.9)).toBe(2);
+  expect(await asked(905)).toBe(3);
+});

@@ -120,13 +120,12 @@ class AsyncFlight(Generic[T]):
         return await self._work()
 
     async def wait(self, run: asyncio.Task[T], timeout: float | None) -> T:
-        """The result of a run. RequestTimeoutError ends this wait, not the work."""
-        try:
-            return await asyncio.wait_for(asyncio.shield(run), timeout)
-        except (asyncio.TimeoutError, TimeoutError) as error:
-            if run.done() and not run.cancelled():
-                return run.result()
-            raise RequestTimeoutError(f"nothing in {timeout:g} s") from error
+        """The result of a run. RequestTimeoutError ends this wait, not the work; so does the caller's own cancellation,
+        which is not taken for one."""
+        landed, _ = await asyncio.wait({run}, timeout=timeout)
+        if not landed:
+            raise RequestTimeoutError(f"nothing in {timeout:g} s")
+        return run.result()
 
 
 def _retrieve(task: asyncio.Task[T]) -> None:

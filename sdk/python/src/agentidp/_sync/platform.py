@@ -9,8 +9,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -131,13 +131,11 @@ class Flight(Generic[T]):
             run.set_result(result)
 
     def wait(self, run: Future[T], timeout: float | None) -> T:
-        """The result of a run. RequestTimeoutError ends this wait, not the work."""
-        try:
-            return run.result(timeout)
-        except (FutureTimeoutError, TimeoutError) as error:
-            if run.done():
-                raise
-            raise RequestTimeoutError(f"nothing in {timeout:g} s") from error
+        """The result of a run. RequestTimeoutError ends this wait, not the work; so does what a signal of the caller's
+        raises here, even a TimeoutError, which is not taken for one."""
+        if not futures.wait((run,), timeout).done:
+            raise RequestTimeoutError(f"nothing in {timeout:g} s")
+        return run.result()
 
 
 Run = Future

@@ -23,6 +23,7 @@ final class StatusLists implements RevocationCheck {
     private static final int MAX_BEHIND = 8;
     private static final Duration FETCH_LIMIT = Duration.ofSeconds(10);
     private static final Duration PAUSE_AFTER_FAILURE = Duration.ofSeconds(1);
+    private static final Duration AWAY = Duration.ofSeconds(15); // that a failed fetch says
 
     private final Transport transport;
     private final Keys keys;
@@ -46,6 +47,7 @@ final class StatusLists implements RevocationCheck {
         private StatusList edition; // null: none yet
         private Instant began; // the latest fetch; null: none yet
         private Throwable failure; // of the latest fetch that ended; null: it did not fail
+        private Instant failed; // when it did
         private CompletableFuture<Void> flight; // done when it has landed, well or not; null: none
 
         /** Whether the edition answers without a wait for the flight. */
@@ -53,7 +55,7 @@ final class StatusLists implements RevocationCheck {
             return edition != null
                     && !edition.expired(now)
                     && (edition.firm(now)
-                            || failure != null
+                            || failure != null && now.isBefore(failed.plus(AWAY))
                             || flight != null && waited(now) >= longestWait.toMillis());
         }
 
@@ -102,7 +104,7 @@ final class StatusLists implements RevocationCheck {
     }
 
     private static boolean due(Entry entry, Instant now) {
-        return entry.flight == null && (entry.failure == null || !now.isBefore(entry.began.plus(PAUSE_AFTER_FAILURE)));
+        return entry.flight == null && (entry.failure == null || !now.isBefore(entry.failed.plus(PAUSE_AFTER_FAILURE)));
     }
 
     private CompletableFuture<StatusList> heldNow(Entry entry) {
@@ -128,9 +130,12 @@ final class StatusLists implements RevocationCheck {
             synchronized (lock) {
                 flights--;
                 entry.flight = null;
-                entry.failure = failure == null ? null : Futures.cause(failure);
                 if (failure == null) {
                     entry.edition = fresh;
+                    entry.failure = null;
+                } else {
+                    entry.failure = Futures.cause(failure);
+                    entry.failed = clock.instant();
                 }
             }
             landed.complete(null);

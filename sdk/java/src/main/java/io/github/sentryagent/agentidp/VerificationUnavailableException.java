@@ -14,7 +14,7 @@ public final class VerificationUnavailableException extends AgentIdpException {
     /**
      * What is not known.
      *
-     * @return {@code keys_stale} or {@code revocations_stale}
+     * @return {@code keys_stale} or {@code revocations_stale}; {@code interrupted} when the thread was, while it waited
      */
     public String reason() {
         return reason;

@@ -65,7 +65,11 @@ public final class Verifier {
      * @throws VerificationUnavailableException when that cannot be told now: answer 503
      */
     public VerifiedToken verify(String token) {
-        return Futures.await(verifyAsync(token));
+        try {
+            return Futures.await(verifyAsync(token));
+        } catch (TransportException e) { // the caller's interrupt: the IdP's own failures are judged before
+            throw new VerificationUnavailableException("interrupted", e);
+        }
     }
 
     /**

@@ -3,6 +3,7 @@ package io.github.sentryagent.agentidp;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.nimbusds.jose.JWSVerifier;
 import io.github.sentryagent.agentidp.TestServer.Reply;
@@ -127,6 +128,27 @@ class KeysTest {
             answer.countDown();
             waiting.forEach(Futures::await);
             assertEquals(2, idp.seen.size());
+        }
+    }
+
+    /** Of the caller, which the IdP has no part in. */
+    @Test
+    void anInterruptIsNoVerdict() {
+        CountDownLatch answer = new CountDownLatch(1);
+        try (TestServer idp = new TestServer(request -> {
+            TestServer.hold(answer);
+            return Reply.json(200, both);
+        })) {
+            Verifier verifier =
+                    Verifier.builder().issuer(idp.url()).audience("a").build();
+            String token =
+                    Vectors.read("tokens.json").get("cases").get(0).get("token").asText();
+            Thread.currentThread().interrupt();
+            VerificationUnavailableException told =
+                    assertThrows(VerificationUnavailableException.class, () -> verifier.verify(token));
+            assertTrue(Thread.interrupted());
+            assertEquals("interrupted", told.reason());
+            answer.countDown();
         }
     }
 }

@@ -2,6 +2,7 @@ package io.github.sentryagent.agentidp;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -25,7 +26,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import java.util.zip.DeflaterOutputStream;
@@ -191,6 +195,38 @@ class StatusListsTest {
         assertEquals("token_revoked", verdict(0));
     }
 
+    /** The older edition counts while the IdP is away, not because a caller does not wait. */
+    @Test
+    void whoDoesNotWaitLearnsNothing() throws Exception {
+        assertEquals("accept", verdict(0));
+        later(2 * TTL);
+        hang();
+        list = () -> signed("/statuslists/0", "a", 1);
+        CompletableFuture<Void> cancelled = check(0);
+        asked.acquire();
+        assertTrue(cancelled.cancel(true));
+        CompletableFuture<Void> late = check(0).orTimeout(1, TimeUnit.MILLISECONDS);
+        assertTrue(
+                assertThrows(ExecutionException.class, late::get).getCause() instanceof TimeoutException,
+                "its own time limit");
+        assertFalse(check(0).isDone(), "others wait on");
+        goOn();
+        assertEquals(2, idp.count("/statuslists"), "the fetch goes on");
+        assertEquals("token_revoked", verdict(0));
+    }
+
+    @Test
+    void aFailureOfLongAgoSaysNothing() {
+        assertEquals("accept", verdict(0));
+        list = () -> new Reply(503, Map.of(), "");
+        later(TTL);
+        answeredAtOnce(0);
+        lists.settled().join();
+        list = () -> signed("/statuslists/0", "a", 1);
+        later(15);
+        assertEquals("token_revoked", verdict(0), "perhaps it is back: it is waited for");
+    }
+
     @Test
     void anIdPThatIsAwayIsOutlivedUntilTheListExpires() {
         assertEquals("accept", verdict(0));
@@ -201,7 +237,7 @@ class StatusListsTest {
         answeredAtOnce(0);
         lists.settled().join();
         assertEquals(2, idp.count("/statuslists"), "failed fetches begin a second apart");
-        later(5 * TTL);
+        later(14);
         answeredAtOnce(0);
         lists.settled().join();
         assertEquals(3, idp.count("/statuslists"));
