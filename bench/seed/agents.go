@@ -16,6 +16,10 @@ type Agents struct {
 	Pepper       string   // the IdP's setting, with one version
 	Now          time.Time
 	Progress     Progress
+	// Varied gives them 50 owners and one with a single agent, three environments,
+	// some routers, and statuses: the newest half is decommissioned, the oldest
+	// thousandth suspended. Else all are alike and active.
+	Varied bool
 }
 
 type organization struct {
@@ -26,9 +30,31 @@ type organization struct {
 type agent struct {
 	Client
 	organization, email string
-	capabilities        []string // sorted
-	encoded             string   // the secret, as it rests
-	at                  int64    // Unix milliseconds
+	state
+	capabilities []string // sorted
+	encoded      string   // the secret, as it rests
+	at           int64    // Unix milliseconds
+}
+
+type state struct{ owner, environment, status, kind string }
+
+func (a *Agents) state(n int64) state {
+	s := state{"bench", "production", "active", "custom"}
+	if !a.Varied {
+		return s
+	}
+	s.owner, s.environment = fmt.Sprintf("team-%d", n%50), []string{"development", "staging", "production"}[n/50%3]
+	switch {
+	case n == a.Count/3:
+		s.owner = "alone"
+	case n < a.Count/1000:
+		s.status = "suspended"
+	case n >= a.Count/2:
+		s.status = "decommissioned"
+	case n%1000 == 7:
+		s.kind = "router"
+	}
+	return s
 }
 
 // scope is the agent's capabilities as the column has them.
@@ -52,7 +78,7 @@ func (s *Store) Agents(ctx context.Context, a Agents) error {
 			c := ClientAt(n)
 			batch = append(batch, agent{
 				Client: c, organization: a.Organization, email: fmt.Sprintf("seed-%d@example.com", n),
-				capabilities: capabilities, encoded: h.encode(c), at: first + (a.Now.UnixMilli()-first)*n/a.Count,
+				state: a.state(n), capabilities: capabilities, encoded: h.encode(c), at: first + (a.Now.UnixMilli()-first)*n/a.Count,
 			})
 		}
 		return s.agents(ctx, batch)

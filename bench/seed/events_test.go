@@ -80,6 +80,29 @@ func TestEventsAreSkewedAndInOrder(t *testing.T) {
 	require.Greater(t, actions["token.issued"], 1000*actions["policy.reloaded"])
 }
 
+func TestDeedsNameTargetsOfTheirOrganization(t *testing.T) {
+	named := map[string]int{}
+	for _, e := range made(t, Events{Count: 50_000, Organizations: 1, First: now.AddDate(0, -3, 0), Last: now}) {
+		var body struct {
+			Metadata struct {
+				TargetAgentID string `json:"targetAgentId"`
+			} `json:"metadata"`
+		}
+		require.NoError(t, json.Unmarshal(e.body, &body))
+		require.Equal(t, e.targetID, body.Metadata.TargetAgentID)
+		require.Equal(t, deeds[e.action], e.targetID != "", e.action)
+		if e.targetID != "" {
+			require.Equal(t, e.organization.id[:8], e.targetID[:8])
+			named[e.targetID]++
+		}
+	}
+	busiest, second := named[AgentAt(0, 0)], named[AgentAt(0, 1)]
+	require.Greater(t, busiest, 500) // of ten million 100,000
+	require.Greater(t, second, 60)
+	require.Greater(t, busiest, 3*second)
+	require.Greater(t, len(named), 100)
+}
+
 func TestHashesAreCutWhereChunksEnd(t *testing.T) {
 	events := made(t, Events{Count: 100, Organizations: 1, First: now, Last: now.Add(time.Hour)})
 	var joined []byte

@@ -75,7 +75,7 @@ func (b *postgres) agents(ctx context.Context, batch []agent) error {
 			"id", "organization_id", "email", "agent_type", "version", "capabilities", "administrator", "owner", "environment",
 			"status", "created_at", "updated_at", "epoch", "revision",
 		}, batch, func(a *agent) []any {
-			return []any{a.AgentID, a.organization, a.email, "custom", "1.0.0", a.scope(), false, "bench", "production", "active", a.at, a.at, int64(0), int64(1)}
+			return []any{a.AgentID, a.organization, a.email, a.kind, "1.0.0", a.scope(), false, a.owner, a.environment, a.status, a.at, a.at, int64(0), int64(1)}
 		})
 		if err != nil {
 			return err
@@ -195,6 +195,18 @@ func (b *postgres) number(ctx context.Context, e *event) error {
 	var k kind
 	err := b.conn.QueryRow(ctx, `SELECT kind, verb FROM event_kind($1, $2, $3)`, m.organization, m.action, m.outcome).Scan(&k.number, &k.verb)
 	b.kinds[m] = k
+	return err
+}
+
+// count has every minute, hour and day of the log.
+func (b *postgres) count(ctx context.Context) error {
+	_, err := b.conn.Exec(ctx, `
+		INSERT INTO event_counts (step, at, organization_id, verb, count)
+		SELECT s.step, e.timestamp / 1000 / s.step * s.step, CASE WHEN o.every THEN '' ELSE k.organization_id END, e.verb, count(*)
+		FROM events AS e JOIN event_kinds AS k ON k.kind = e.kind
+		CROSS JOIN (VALUES (60), (3600), (86400)) AS s (step) CROSS JOIN (VALUES (false), (true)) AS o (every)
+		GROUP BY 1, 2, 3, 4
+		ON CONFLICT (step, at, organization_id, verb) DO UPDATE SET count = excluded.count`)
 	return err
 }
 

@@ -6,7 +6,7 @@
 // What it writes is valid: the tree continues the one that is there, so that the
 // next start signs a checkpoint over all of it and `agentidp audit verify` holds.
 // It is not complete: seeded agents have no events of their making, and the
-// counts behind /api/v1/stats know nothing of seeded events.
+// counts behind /api/v1/stats know nothing of seeded events before Store.Count.
 package seed
 
 import (
@@ -37,6 +37,8 @@ type backend interface {
 	// quicken makes many events faster until settle, such as by dropping indexes.
 	quicken(ctx context.Context) error
 	events(ctx context.Context, batch []event) error
+	// count counts the events that there are.
+	count(ctx context.Context) error
 	// settle brings indexes and statistics up to what was written.
 	settle(ctx context.Context) error
 	close() error
@@ -56,6 +58,14 @@ func Open(ctx context.Context, address string) (*Store, error) {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
 	return &Store{backend: b, rows: transactionRows}, nil
+}
+
+// Count makes the counts of events behind /api/v1/stats anew, from the log.
+func (s *Store) Count(ctx context.Context) error {
+	if err := s.count(ctx); err != nil {
+		return fmt.Errorf("seed counts: %w", err)
+	}
+	return nil
 }
 
 // Close closes the store.

@@ -77,9 +77,9 @@ func (b *sqlite) agents(ctx context.Context, batch []agent) error {
 		err := insert(ctx, tx, `
 			INSERT INTO agents (id, organization_id, email, agent_type, version, capabilities, administrator, owner, environment,
 				status, jwks_uri, created_at, updated_at, epoch, revision)
-			VALUES (?1, ?2, ?3, 'custom', '1.0.0', ?4, 0, 'bench', 'production', 'active', '', ?5, ?5, 0, 1)`, len(batch), func(i int) []any {
+			VALUES (?1, ?2, ?3, ?6, '1.0.0', ?4, 0, ?7, ?8, ?9, '', ?5, ?5, 0, 1)`, len(batch), func(i int) []any {
 			a := &batch[i]
-			return []any{a.AgentID, a.organization, a.email, a.scope(), a.at}
+			return []any{a.AgentID, a.organization, a.email, a.scope(), a.at, a.kind, a.owner, a.environment, a.status}
 		})
 		if err != nil {
 			return err
@@ -155,6 +155,9 @@ func (b *sqlite) events(ctx context.Context, batch []event) error {
 		if err := derive(ctx, tx, first); err != nil {
 			return err
 		}
+		if err := target(ctx, tx, batch); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `UPDATE tree_head SET size = ?1`, last+1)
 		return err
 	})
@@ -192,6 +195,29 @@ func derive(ctx context.Context, tx *sql.Tx, first int64) error {
 		}
 	}
 	return nil
+}
+
+// target keeps what was done to whom by others. On PostgreSQL a trigger does.
+func target(ctx context.Context, tx *sql.Tx, batch []event) error {
+	var done []event
+	for i := range batch {
+		if e := &batch[i]; e.targetID != "" && e.targetID != e.agentID {
+			done = append(done, *e)
+		}
+	}
+	return insert(ctx, tx, `INSERT INTO event_targets (target_agent_id, sequence) VALUES (?1, ?2)`, len(done), func(i int) []any {
+		return []any{done[i].targetID, done[i].sequence}
+	})
+}
+
+// count has every minute, hour and day of the log.
+func (b *sqlite) count(ctx context.Context) error {
+	_, err := b.db.ExecContext(ctx, `
+		INSERT OR REPLACE INTO event_counts (step, at, organization_id, action, outcome, count)
+		SELECT s.column1, e.timestamp / 1000 / s.column1 * s.column1, iif(o.column1, '', e.organization_id), e.action, e.outcome, count(*)
+		FROM events AS e CROSS JOIN (VALUES (60), (3600), (86400)) AS s CROSS JOIN (VALUES (0), (1)) AS o
+		GROUP BY 1, 2, 3, 4, 5`)
+	return err
 }
 
 func (b *sqlite) settle(ctx context.Context) error {

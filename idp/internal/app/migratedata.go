@@ -69,9 +69,12 @@ func MoveToPostgres(ctx context.Context, cfg Config, progress MoveProgress) (mov
 					return fmt.Errorf("the log is not valid, nothing is moved: event %d: %s", moved.Target.Problem.Sequence, moved.Target.Problem.What)
 				case moved.Target.Root != held.Root || moved.Target.Events != held.Events:
 					return fmt.Errorf("the log that was made has %d events and root %s, not %d and %s; nothing is moved", moved.Target.Events, moved.Target.Root, held.Events, held.Root)
-				default:
-					return nil
 				}
+				wrong, err := tx.Stats.Miscounted(ctx)
+				if err == nil && wrong > 0 {
+					err = fmt.Errorf("%d counts of agents and credentials are wrong; nothing is moved", wrong)
+				}
+				return err
 			},
 		})
 	})

@@ -92,3 +92,43 @@ func (o AgentOrder) Start() (key any, id string) {
 		return int64(math.MaxInt64), ""
 	}
 }
+
+// AgentTotals are numbers of agents that say in which way a page is found.
+type AgentTotals struct {
+	Matching int64 // the filter
+	OfOwner  int64 // of its owner, in the organization
+	Holding  int64 // its capability, in all organizations
+}
+
+// AgentWay is how the page of a list is found.
+type AgentWay int
+
+// The ways.
+const (
+	NoAgents           AgentWay = iota // none match
+	MergeAgents                        // one index of each status, environment and type
+	AgentsByOwner                      // all of the owner, sorted
+	AgentsByCapability                 // all that hold the capability, sorted
+	WalkAgents                         // in the order of an index, over what does not match
+)
+
+// mergedAgents is how far behind a page may begin for a merge to be the better
+// way: it reads as many of each status, environment and type.
+const mergedAgents = 1000
+
+// Way reads little for every filter, unless many have the owner or the
+// capability and those that match come late in the order.
+func (n AgentTotals) Way(f AgentFilter, page Page) AgentWay {
+	switch {
+	case n.Matching == 0:
+		return NoAgents
+	case f.Owner == "" && f.Capability == "" && page.Offset() <= mergedAgents:
+		return MergeAgents
+	case f.Owner != "" && n.OfOwner <= MaxPrefixMatches:
+		return AgentsByOwner
+	case f.Capability != "" && n.Holding <= MaxPrefixMatches:
+		return AgentsByCapability
+	default:
+		return WalkAgents
+	}
+}

@@ -30,6 +30,9 @@ type Stats interface {
 	Counts(ctx context.Context, q CountQuery) ([]Count, error)
 	// Present counts what an organization has now.
 	Present(ctx context.Context, organizationID string, now time.Time) (Present, error)
+	// Miscounted counts again, row by row, what Present and the totals of lists are
+	// taken from, and says how many of those counts are wrong.
+	Miscounted(ctx context.Context) (int64, error)
 	// Sidecars is Present's ConnectedSidecars and RecentSidecars alone, at a cost
 	// that does not grow with agents and credentials.
 	Sidecars(ctx context.Context, organizationID string, now time.Time) (connected, recent int64, err error)

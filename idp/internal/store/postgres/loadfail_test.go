@@ -17,7 +17,7 @@ import (
 // Tables that Load fills by a method of their own, that it derives, or that say nothing of the store's content.
 var (
 	loadedOtherwise = []string{"events", "events_free", "events_custom", "events_record", "event_counts", "tree_hashes", "tree_head", "revocation_head"}
-	derived         = []string{"event_verbs", "event_kinds", "event_segments", "event_head", "event_targets"}
+	derived         = []string{"event_verbs", "event_kinds", "event_segments", "event_head", "event_targets", "agent_counts", "credential_ends", "credential_ages"}
 	ofTheServer     = []string{"changes", "writers", "goose_db_version"}
 )
 

@@ -137,8 +137,7 @@ func TestPlans(t *testing.T) {
 		"admissionStandings":       "credentials_client_id_key",
 		"agentGet":                 "agents_pkey",
 		"agentPage":                "agents_listed",
-		"agentCount":               "Index Cond: (organization_id = $1", // of several that begin with it, all as good on an empty table
-		"agentCountLive":           "agents_email",
+		"agentCountLive":           "agent_counts_pkey",
 		"agentOtherAdministrators": "agents_administrators",
 		"agentTokensUsed":          "token_usage_pkey",
 		"credentialPage":           "credentials_listed",

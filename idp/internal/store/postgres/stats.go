@@ -76,53 +76,6 @@ func scanCount(r row) (c store.Count, err error) {
 	return c, err
 }
 
-// Organizations come first, so that each of them is one range of the index.
-const statAgents = `
-SELECT count(*) FILTER (WHERE a.status = 'active'), count(*) FILTER (WHERE a.status = 'suspended'),
-    count(*) FILTER (WHERE a.status = 'decommissioned'),
-    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'development'),
-    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'staging'),
-    count(*) FILTER (WHERE a.status <> 'decommissioned' AND a.environment = 'production')
-FROM organizations AS o
-JOIN agents AS a ON a.organization_id = o.id
-WHERE $1 = '' OR o.id = $1`
-
-const statCredentials = `
-SELECT count(*)
-FROM organizations AS o
-JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active'
-WHERE ($1 = '' OR o.id = $1) AND (c.expires_at IS NULL OR c.expires_at > $2)
-    AND (o.max_credential_age = 0 OR c.method <> 'client_secret' OR c.secret_set_at + o.max_credential_age * 1000 > $2)`
-
-// As credentialCountExpiring, of an organization. It looks through the
-// organization's own credentials alone: what others have that ends soon must
-// neither slow it down nor show in its time.
-const statExpiring = `
-SELECT count(*)
-FROM organizations AS o
-JOIN credentials AS c ON c.organization_id = o.id AND c.status = 'active'
-JOIN agents AS a ON a.id = c.agent_id AND a.status = 'active'
-WHERE ($1 = '' OR o.id = $1) AND CASE
-        WHEN o.max_credential_age = 0 OR c.method <> 'client_secret' THEN c.expires_at
-        ELSE least(c.expires_at, c.secret_set_at + o.max_credential_age * 1000) -- NULL counts as never
-    END BETWEEN $2 AND $3::bigint - 1`
-
-func (t stats) Present(ctx context.Context, organizationID string, now time.Time) (store.Present, error) {
-	at := now.UnixMilli()
-	p, err := get(ctx, t.transaction, statAgents, scanAgentCounts, organizationID)
-	if err != nil {
-		return p, err
-	}
-	if p.Credentials, err = t.number(ctx, statCredentials, organizationID, at); err != nil {
-		return p, err
-	}
-	if p.ExpiringCredentials, err = t.number(ctx, statExpiring, organizationID, at+1, now.Add(store.ExpiringWithin).UnixMilli()); err != nil {
-		return p, err
-	}
-	p.ConnectedSidecars, p.RecentSidecars, err = t.Sidecars(ctx, organizationID, now)
-	return p, err
-}
-
 const statSidecars = `
 SELECT count(*) FILTER (WHERE s.seen_at > $2), count(*)
 FROM organizations AS o
@@ -133,11 +86,6 @@ func (t stats) Sidecars(ctx context.Context, organizationID string, now time.Tim
 	seen, err := get(ctx, t.transaction, statSidecars, scanSeen,
 		organizationID, now.Add(-store.ConnectedWithin).UnixMilli(), now.Add(-time.Hour).UnixMilli())
 	return seen[0], seen[1], err
-}
-
-func scanAgentCounts(r row) (p store.Present, err error) {
-	err = r.Scan(&p.ActiveAgents, &p.SuspendedAgents, &p.DecommissionedAgents, &p.DevelopmentAgents, &p.StagingAgents, &p.ProductionAgents)
-	return p, err
 }
 
 func scanSeen(r row) (seen [2]int64, err error) {

@@ -26,14 +26,37 @@ func TestStatPlans(t *testing.T) {
 		"agentPageEmailDown": "Index Scan Backward using agents_by_email",
 		"statCounts":         "event_counts_pkey",
 		"statPrune":          "event_counts_pkey",
-		"statAgents":         "Index Cond: (organization_id = o.id)", // several begin with it, which an empty table cannot tell apart
-		"statCredentials":    "Index Only Scan using credentials_active",
-		"statExpiring":       "Index Only Scan using credentials_active",
+		"statAgents":         "agent_counts_pkey",
+		"agentTotals":        "agent_counts_pkey",
+		"statCredentials":    "credential_ends_pkey",
+		"agentsHolding":      "agent_capabilities_held",
 		"statSidecars":       "Index Only Scan using sidecars_seen",
 		"statMostTokens":     "Index Scan Backward using token_usage_ranked",
 	} {
 		plan := explain(t, conn, name, all[name])
 		require.Contains(t, plan, index, "%s\n%s", name, plan)
+		require.NotContains(t, plan, "Seq Scan", "%s\n%s", name, plan)
+	}
+}
+
+// Of each state only a page is read, in the order of its index.
+func TestMergePlans(t *testing.T) {
+	conn := connected(t, fresh(t))
+	all := statements(t)
+	for _, setting := range []string{"enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_generic_plan"} {
+		_, err := conn.Exec(t.Context(), "SET "+setting)
+		require.NoError(t, err)
+	}
+	for name, index := range map[string]string{
+		"agentMerge":          "Index Only Scan using agents_by_state on agents b",
+		"agentMergeOldest":    "Index Only Scan Backward using agents_by_state on agents b",
+		"agentMergeEmail":     "Index Only Scan using agents_by_state_email on agents b",
+		"agentMergeEmailDown": "Index Only Scan Backward using agents_by_state_email on agents b",
+	} {
+		plan := explain(t, conn, name, all[name])
+		require.Contains(t, plan, index, "%s\n%s", name, plan)
+		require.Contains(t, plan, "(status = k.status) AND (environment = k.environment) AND (agent_type = k.agent_type)", "%s\n%s", name, plan)
+		require.Contains(t, plan, "agent_counts_pkey", "%s\n%s", name, plan)
 		require.NotContains(t, plan, "Seq Scan", "%s\n%s", name, plan)
 	}
 }

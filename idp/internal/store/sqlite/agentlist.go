@@ -5,79 +5,56 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 )
 
-// Parameters of the lists: ?1 organization, ?2 to ?6 the filter, ?7 limit, ?8
-// offset, ?9 and ?10 the key and the id that the list goes on after.
+// The totals of agents: that match; of the owner; of everybody's that hold the capability.
+const agentTotals = `
+SELECT (
+    SELECT coalesce(sum(count), 0) FROM agent_counts
+    WHERE organization_id = ?1 AND owner = ?3 AND capability = ?6
+        AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
+        AND (?4 = '' OR agent_type = ?4)
+        AND (?5 = '' OR environment = ?5)), (
+    SELECT coalesce(sum(count), 0) FROM agent_counts WHERE organization_id = ?1 AND owner = ?3 AND capability = ''), (
+    SELECT coalesce(sum(count), 0) FROM agent_counts WHERE organization_id = '' AND owner = '' AND capability = ?6)`
 
-const agentPage = `
-SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
-FROM agents
-WHERE organization_id = ?1
-    AND created_at <= ?9 AND (created_at < ?9 OR id > ?10)
-    AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
-    AND (?3 = '' OR owner = ?3)
-    AND (?4 = '' OR agent_type = ?4)
-    AND (?5 = '' OR environment = ?5)
-    AND (?6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = ?6))
-ORDER BY created_at DESC, id
-LIMIT ?7 OFFSET ?8`
+func (t agents) List(ctx context.Context, f store.AgentFilter, order store.AgentOrder, page store.Page) (store.AgentList, error) {
+	filter := []any{f.OrganizationID, f.Status, f.Owner, f.Type, f.Environment, f.Capability}
+	switch {
+	case f.Prefix != "":
+		return t.search(ctx, f.Prefix, order, page, filter)
+	case f.OrganizationID == store.AnyOrganization:
+		return t.listAll(ctx, page, filter)
+	}
+	totals, err := get(ctx, t.transaction, agentTotals, scanTotals, filter...)
+	if err != nil {
+		return store.AgentList{}, err
+	}
+	key, id := order.Start()
+	var found []idp.Agent
+	switch totals.Way(f, page) {
+	case store.NoAgents:
+	case store.MergeAgents:
+		found, err = t.merge(ctx, order.Sort, f.OrganizationID, f.Status, f.Type, f.Environment, page.Limit+1, page.Offset(), key, id)
+	case store.AgentsByOwner:
+		return t.ofOwner(ctx, order, page, filter)
+	case store.AgentsByCapability:
+		return t.holding(ctx, order, page, filter)
+	case store.WalkAgents:
+		found, err = t.walk(ctx, order.Sort, append(filter, page.Limit+1, page.Offset(), key, id)...)
+	}
+	more := len(found) > page.Limit
+	return store.AgentList{Agents: found[:min(len(found), page.Limit)], Total: int(totals.Matching), More: more}, err
+}
 
-const agentPageOldest = `
-SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
-FROM agents
-WHERE organization_id = ?1
-    AND created_at >= ?9 AND (created_at > ?9 OR id < ?10)
-    AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
-    AND (?3 = '' OR owner = ?3)
-    AND (?4 = '' OR agent_type = ?4)
-    AND (?5 = '' OR environment = ?5)
-    AND (?6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = ?6))
-ORDER BY created_at, id DESC
-LIMIT ?7 OFFSET ?8`
+func scanTotals(r row) (n store.AgentTotals, err error) {
+	err = r.Scan(&n.Matching, &n.OfOwner, &n.Holding)
+	return n, err
+}
 
-const agentPageEmail = `
-SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
-FROM agents
-WHERE organization_id = ?1
-    AND email >= ?9 AND (email > ?9 OR id > ?10)
-    AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
-    AND (?3 = '' OR owner = ?3)
-    AND (?4 = '' OR agent_type = ?4)
-    AND (?5 = '' OR environment = ?5)
-    AND (?6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = ?6))
-ORDER BY email, id
-LIMIT ?7 OFFSET ?8`
-
-const agentPageEmailDown = `
-SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
-    status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
-FROM agents
-WHERE organization_id = ?1
-    AND email <= ?9 AND (email < ?9 OR id < ?10)
-    AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
-    AND (?3 = '' OR owner = ?3)
-    AND (?4 = '' OR agent_type = ?4)
-    AND (?5 = '' OR environment = ?5)
-    AND (?6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = ?6))
-ORDER BY email DESC, id DESC
-LIMIT ?7 OFFSET ?8`
-
-const agentCount = `
-SELECT count(*)
-FROM agents
-WHERE organization_id = ?1
-    AND (?2 = status OR ?2 = '' AND status <> 'decommissioned')
-    AND (?3 = '' OR owner = ?3)
-    AND (?4 = '' OR agent_type = ?4)
-    AND (?5 = '' OR environment = ?5)
-    AND (?6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = ?6))`
-
-// The same over all organizations: no index leads with the time alone, so these sort.
+// Over all organizations; ?7 limit, ?8 offset: no index leads with the time alone, so these sort.
 const agentPageAll = `
 SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
     status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
@@ -101,31 +78,12 @@ WHERE ?1 = ''
     AND (?5 = '' OR environment = ?5)
     AND (?6 = '' OR id IN (SELECT agent_id FROM agent_capabilities WHERE capability = ?6))`
 
-func (t agents) List(ctx context.Context, f store.AgentFilter, order store.AgentOrder, page store.Page) (store.AgentList, error) {
-	filter := []any{f.OrganizationID, f.Status, f.Owner, f.Type, f.Environment, f.Capability}
-	if f.Prefix != "" {
-		return t.search(ctx, f.Prefix, order, page, filter)
-	}
-	pageQuery, countQuery := agentPage, agentCount
-	switch order.Sort {
-	case store.NewestAgents:
-	case store.OldestAgents:
-		pageQuery = agentPageOldest
-	case store.AgentsByEmail:
-		pageQuery = agentPageEmail
-	case store.AgentsByEmailDown:
-		pageQuery = agentPageEmailDown
-	}
-	key, id := order.Start()
-	span := append(filter[:len(filter):len(filter)], page.Limit+1, page.Offset(), key, id)
-	if f.OrganizationID == store.AnyOrganization {
-		pageQuery, countQuery, span = agentPageAll, agentCountAll, span[:8]
-	}
-	total, err := t.number(ctx, countQuery, filter...)
+func (t agents) listAll(ctx context.Context, page store.Page, filter []any) (store.AgentList, error) {
+	total, err := t.number(ctx, agentCountAll, filter...)
 	if err != nil {
 		return store.AgentList{}, err
 	}
-	found, err := list(ctx, t.transaction, pageQuery, scanAgent, span...)
+	found, err := list(ctx, t.transaction, agentPageAll, scanAgent, append(filter, page.Limit+1, page.Offset())...)
 	more := len(found) > page.Limit
 	return store.AgentList{Agents: found[:min(len(found), page.Limit)], Total: int(total), More: more}, err
 }
@@ -136,7 +94,7 @@ SELECT m.source, a.id, a.created_at, a.email, (?2 = a.status OR ?2 = '' AND a.st
         AND (?3 = '' OR a.owner = ?3)
         AND (?4 = '' OR a.agent_type = ?4)
         AND (?5 = '' OR a.environment = ?5)
-        AND (?6 = '' OR a.id IN (SELECT agent_id FROM agent_capabilities WHERE capability = ?6))
+        AND (?6 = '' OR (SELECT true FROM agent_capabilities AS h WHERE h.agent_id = a.id AND h.capability = ?6) IS NOT NULL)
 FROM (
     SELECT * FROM (
         SELECT 1 AS source, id FROM agents
@@ -155,18 +113,58 @@ FROM (
 CROSS JOIN agents AS a
 WHERE a.id = m.id`
 
+// search finds what begins with the prefix.
+func (t agents) search(ctx context.Context, prefix string, order store.AgentOrder, page store.Page, filter []any) (store.AgentList, error) {
+	matches, err := list(ctx, t.transaction, agentsMatching, scanMatch, append(filter, prefix, prefix+store.LastText, store.MaxPrefixMatches+1)...)
+	if err != nil {
+		return store.AgentList{}, err
+	}
+	return t.cut(ctx, matches, order, page)
+}
+
+const agentsOfOwner = `
+SELECT 0, a.id, a.created_at, a.email, (?2 = a.status OR ?2 = '' AND a.status <> 'decommissioned')
+        AND (?3 = '' OR a.owner = ?3)
+        AND (?4 = '' OR a.agent_type = ?4)
+        AND (?5 = '' OR a.environment = ?5)
+        AND (?6 = '' OR (SELECT true FROM agent_capabilities AS held WHERE held.agent_id = a.id AND held.capability = ?6) IS NOT NULL)
+FROM agents AS a INDEXED BY agents_by_owner
+WHERE a.organization_id = ?1 AND lower(a.owner) = lower(?3) AND a.owner = ?3`
+
+func (t agents) ofOwner(ctx context.Context, order store.AgentOrder, page store.Page, filter []any) (store.AgentList, error) {
+	matches, err := list(ctx, t.transaction, agentsOfOwner, scanMatch, filter...)
+	if err != nil {
+		return store.AgentList{}, err
+	}
+	return t.cut(ctx, matches, order, page)
+}
+
+const agentsHolding = `
+SELECT 0, a.id, a.created_at, a.email, (?2 = a.status OR ?2 = '' AND a.status <> 'decommissioned')
+        AND (?3 = '' OR a.owner = ?3)
+        AND (?4 = '' OR a.agent_type = ?4)
+        AND (?5 = '' OR a.environment = ?5)
+        AND (?6 = '' OR (SELECT true FROM agent_capabilities AS held WHERE held.agent_id = a.id AND held.capability = ?6) IS NOT NULL)
+FROM agent_capabilities AS h INDEXED BY agent_capabilities_held
+CROSS JOIN agents AS a
+WHERE h.capability = ?6 AND a.organization_id = ?1 AND a.id = h.agent_id`
+
+func (t agents) holding(ctx context.Context, order store.AgentOrder, page store.Page, filter []any) (store.AgentList, error) {
+	matches, err := list(ctx, t.transaction, agentsHolding, scanMatch, filter...)
+	if err != nil {
+		return store.AgentList{}, err
+	}
+	return t.cut(ctx, matches, order, page)
+}
+
 const agentsNamed = `
 SELECT id, organization_id, email, agent_type, version, capabilities, owner, environment,
     status, metadata, jwks, jwks_uri, created_at, updated_at, last_auth_at, epoch, revision
 FROM agents
 WHERE id IN (SELECT value FROM json_each(?1))`
 
-// search sorts what begins with the prefix itself: it is little.
-func (t agents) search(ctx context.Context, prefix string, order store.AgentOrder, page store.Page, filter []any) (store.AgentList, error) {
-	matches, err := list(ctx, t.transaction, agentsMatching, scanMatch, append(filter, prefix, prefix+store.LastText, store.MaxPrefixMatches+1)...)
-	if err != nil {
-		return store.AgentList{}, err
-	}
+// cut sorts what was found and reads the page: it is little.
+func (t agents) cut(ctx context.Context, matches []store.AgentMatch, order store.AgentOrder, page store.Page) (store.AgentList, error) {
 	ids, found := order.Cut(matches, page)
 	named, err := json.Marshal(ids)
 	if err != nil {

@@ -100,11 +100,8 @@ func (t agents) hold(ctx context.Context, a idp.Agent) error {
 }
 
 const agentCountLive = `
-SELECT CASE WHEN ?1 = ''
-    THEN (SELECT count(*) FROM agents INDEXED BY agents_listed WHERE status <> 'decommissioned')
-    ELSE (SELECT count(*) FROM agents INDEXED BY agents_listed
-        WHERE organization_id = ?1 AND status <> 'decommissioned')
-END`
+SELECT coalesce(sum(count), 0) FROM agent_counts
+WHERE organization_id = ?1 AND owner = '' AND capability = '' AND status <> 'decommissioned'`
 
 func (t agents) CountLive(ctx context.Context, organizationID string) (int, error) {
 	n, err := t.number(ctx, agentCountLive, organizationID)

@@ -15,7 +15,7 @@ import (
 // Tables that Dump reads by a method of their own, or that are derived.
 var (
 	dumpedOtherwise = []string{"events", "event_counts", "tree_hashes", "tree_head", "revocation_head"}
-	derived         = []string{"event_segments", "event_kinds", "event_targets"}
+	derived         = []string{"event_segments", "event_kinds", "event_targets", "agent_counts", "credential_ends", "credential_ages"}
 	ofTheSchema     = []string{"goose_db_version", "sqlite_sequence"}
 )
 

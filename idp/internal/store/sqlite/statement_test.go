@@ -142,8 +142,10 @@ func TestPlans(t *testing.T) {
 		"SEARCH agents USING COVERING INDEX agents_by_id (organization_id=? AND id>? AND id<?)",
 		"SEARCH agents USING COVERING INDEX agents_by_owner (organization_id=? AND <expr>>? AND <expr><?)",
 		"SEARCH a USING INDEX sqlite_autoindex_agents_1 (id=?)")
-	seeks("agentCount", "SEARCH agents USING COVERING INDEX agents_by_email (organization_id=?)")
-	seeks("agentCountLive", "SEARCH agents USING COVERING INDEX agents_listed (organization_id=?)")
+	seeks("agentsOfOwner", "SEARCH a USING INDEX agents_by_owner (organization_id=? AND <expr>=?)")
+	seeks("agentsHolding", "SEARCH h USING COVERING INDEX agent_capabilities_held (capability=?)")
+	seeks("agentTotals", "SEARCH agent_counts USING PRIMARY KEY (organization_id=? AND owner=? AND capability=?)")
+	seeks("agentCountLive", "SEARCH agent_counts USING PRIMARY KEY (organization_id=? AND owner=? AND capability=?)")
 	seeks("agentOtherAdministrators", "SEARCH agents USING INDEX agents_administrators (organization_id=?)")
 	seeks("credentialPage", "SEARCH credentials USING INDEX credentials_listed (agent_id=?)")
 	seeks("credentialCount", "SEARCH credentials USING COVERING INDEX credentials_listed (agent_id=?)")
@@ -162,6 +164,37 @@ func TestPlans(t *testing.T) {
 	seeks("idempotencyPrune", "SEARCH idempotency USING COVERING INDEX idempotency_created (created_at<?)")
 	seeks("assertionPrune", "SEARCH assertions USING COVERING INDEX assertions_expiring (expires_at<?)")
 	seeks("sidecarGet", "SEARCH sidecars USING PRIMARY KEY (agent_id=? AND id=?)")
+}
+
+// Of each state only a page is read, in order, and what was read is sorted.
+func TestMergePlans(t *testing.T) {
+	s := memory(t)
+	all := statements(t)
+	for name, step := range map[string]string{
+		"agentMerge":          "SEARCH b USING COVERING INDEX agents_by_state (organization_id=? AND status=? AND environment=? AND agent_type=? AND created_at<?)",
+		"agentMergeOldest":    "SEARCH b USING COVERING INDEX agents_by_state (organization_id=? AND status=? AND environment=? AND agent_type=? AND created_at>?)",
+		"agentMergeEmail":     "SEARCH b USING COVERING INDEX agents_by_state_email (organization_id=? AND status=? AND environment=? AND agent_type=? AND email>?)",
+		"agentMergeEmailDown": "SEARCH b USING COVERING INDEX agents_by_state_email (organization_id=? AND status=? AND environment=? AND agent_type=? AND email<?)",
+	} {
+		plan := explain(t, s, all[name])
+		require.Contains(t, plan, step, name)
+		require.Contains(t, plan, "SEARCH k USING PRIMARY KEY (organization_id=? AND owner=? AND capability=?)", name)
+		require.Contains(t, plan, "SEARCH found USING INTEGER PRIMARY KEY (rowid=?)", name)
+		require.Equal(t, 2, strings.Count(plan, "USE TEMP B-TREE FOR ORDER BY"), "of those that were read\n%s", plan)
+	}
+}
+
+// Whole spans come from the counts; only the spans that a moment falls into are looked at.
+func TestEndedPlan(t *testing.T) {
+	plan := explain(t, memory(t), statements(t)["statEnded"])
+	for _, step := range []string{
+		"SEARCH credential_ends USING PRIMARY KEY (organization_id=? AND expires_span<?)",
+		"SEARCH c USING COVERING INDEX credentials_active (organization_id=? AND expires_at>? AND expires_at<?)",
+		"SEARCH g USING PRIMARY KEY (organization_id=? AND set_span<?)",
+		"SEARCH c USING INDEX credentials_aging (organization_id=? AND secret_set_at>? AND secret_set_at<?)",
+	} {
+		require.Contains(t, plan, step)
+	}
 }
 
 // Of an organization's agents the heaviest are read in order, and no others.

@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"assertions", assertionFacts},
 		{"settings", settingFacts},
 		{"stats", statFacts},
+		{"counts", countFacts},
 		{"status lists", statusListFacts},
 	} {
 		t.Run(group.name, func(t *testing.T) {
