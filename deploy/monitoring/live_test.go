@@ -66,7 +66,8 @@ func TestQueriesHaveData(t *testing.T) {
 	look := func(where, what, expr, legend string) []series {
 		answer := p.query(t, expr)
 		delete(unused, expr)
-		last, reason := "", rightlyEmpty[expr]
+		var last string
+		reason := rightlyEmpty[expr]
 		if len(answer) > 0 {
 			last = strconv.FormatFloat(answer[0].last(), 'g', 4, 64)
 		} else {

@@ -54,9 +54,23 @@ type Stack struct {
 	IdPEnv, SidecarEnv []string
 	// Upstream is what the sidecar protects, a URL; empty: the notes API.
 	Upstream string
+	// Elsewhere, if set, runs the programs in the stack's place, as containers do.
+	Elsewhere Programs
 
 	idp, sidecar, notes *process
 	logs                []*os.File
+}
+
+// Programs are the stack's, run by something else: it starts, enrols and ends them.
+type Programs interface {
+	Start(ctx context.Context) error
+	StartIdP(ctx context.Context) error
+	StartSidecar(ctx context.Context) error
+	StopIdP() error
+	StopSidecar() error
+	Close() error
+	// Environment is what agentidp needs to open the IdP's store.
+	Environment() []string
 }
 
 // Resource is the audience of tokens for the notes API.
@@ -75,6 +89,9 @@ func (s *Stack) IdPDir() string { return filepath.Join(s.Dir, "idp") }
 func (s *Stack) Start(ctx context.Context) error {
 	if err := s.Prepare(); err != nil {
 		return err
+	}
+	if s.Elsewhere != nil {
+		return s.Elsewhere.Start(ctx)
 	}
 	if err := s.vacant(); err != nil {
 		return errors.Join(err, s.Close())
@@ -132,16 +149,29 @@ func (s *Stack) Prepare() error {
 }
 
 // StartIdP runs the IdP and waits until it is healthy.
-func (s *Stack) StartIdP(ctx context.Context) error { return s.idp.start(ctx) }
+func (s *Stack) StartIdP(ctx context.Context) error {
+	if s.Elsewhere != nil {
+		return s.Elsewhere.StartIdP(ctx)
+	}
+	return s.idp.start(ctx)
+}
 
 // StopIdP ends the IdP as SIGTERM does.
-func (s *Stack) StopIdP() error { return s.idp.stop() }
+func (s *Stack) StopIdP() error {
+	if s.Elsewhere != nil {
+		return s.Elsewhere.StopIdP()
+	}
+	return s.idp.stop()
+}
 
 // StartNotes runs the notes API.
 func (s *Stack) StartNotes(ctx context.Context) error { return s.notes.start(ctx) }
 
 // StartSidecar runs the sidecar and waits until it is ready. Enrol comes first.
 func (s *Stack) StartSidecar(ctx context.Context) error {
+	if s.Elsewhere != nil {
+		return s.Elsewhere.StartSidecar(ctx)
+	}
 	credential, err := readCredential(s.sidecarFile())
 	if err != nil {
 		return err
@@ -166,7 +196,12 @@ func (s *Stack) StartSidecar(ctx context.Context) error {
 }
 
 // StopSidecar ends the sidecar as SIGTERM does.
-func (s *Stack) StopSidecar() error { return s.sidecar.stop() }
+func (s *Stack) StopSidecar() error {
+	if s.Elsewhere != nil {
+		return s.Elsewhere.StopSidecar()
+	}
+	return s.sidecar.stop()
+}
 
 // PIDs of the IdP and the sidecar, for measuring them; 0 for one that was never started.
 func (s *Stack) PIDs() (idp, sidecar int) { return s.idp.pid(), s.sidecar.pid() }
@@ -188,6 +223,9 @@ func (s *Stack) Ended(ctx context.Context) error {
 // Close ends what runs, the sidecar first so that its decisions still arrive.
 func (s *Stack) Close() error {
 	var errs []error
+	if s.Elsewhere != nil {
+		errs = append(errs, s.Elsewhere.Close())
+	}
 	for _, p := range []*process{s.sidecar, s.notes, s.idp} {
 		if p != nil {
 			errs = append(errs, p.stop())

@@ -42,6 +42,9 @@ func (p *play) importKey(ctx context.Context) error {
 func (p *play) agentidp(ctx context.Context, dir string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, filepath.Join(p.Bin, "agentidp"), append(args, "--data-dir", dir)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	if p.Elsewhere != nil {
+		command.Env = append(command.Env, p.Elsewhere.Environment()...)
+	}
 	printed, err := command.CombinedOutput()
 	if err != nil {
 		return string(printed), fmt.Errorf("agentidp %s: %w: %s", strings.Join(args, " "), err, printed)

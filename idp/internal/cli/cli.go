@@ -69,7 +69,7 @@ try again.`,
 			p.login(), p.logout(), p.profilesGroup(), p.agents(), p.credentials(app.ImportCredentials), p.token(), p.audit(), p.keys(),
 			p.revoke(), p.sidecars(), p.policies(), p.organizations(), p.doctor(),
 		},
-		groupServer: {p.serve(), p.checkConfig(), p.bootstrap(), p.migrate(), p.backup(), p.restore(), p.migrateData()},
+		groupServer: {p.serve(), p.checkConfig(), p.health(), p.bootstrap(), p.migrate(), p.backup(), p.restore(), p.migrateData()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

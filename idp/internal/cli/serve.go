@@ -8,6 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/shared/command"
+	"github.com/sentryagent/agentidp/shared/config"
 )
 
 func (p program) serve() *cobra.Command {
@@ -40,4 +41,8 @@ func (p program) checkConfig() *cobra.Command {
 	return p.settings.Command("check-config", "Check every setting and print the result", `Check-config loads the configuration as serve would, lists every problem at once, and
 prints the settings in effect with secrets masked.`,
 		func(_ *cobra.Command, cfg app.Config) error { return p.settings.Print(cfg) })
+}
+
+func (p program) health() *cobra.Command {
+	return command.Health(p.Process, command.Probe{Addr: config.PrefixIdP + "ADDR", Default: app.Default().Addr, Cert: config.PrefixIdP + "TLS_CERT", Path: "/health"})
 }

@@ -33,7 +33,7 @@ AGENTIDP_SIDECAR_CLIENT_SECRET or from the file that AGENTIDP_SIDECAR_CLIENT_SEC
 		Example: `  agentidp-sidecar serve --upstream http://127.0.0.1:8090 --routes routes.yaml \
       --issuer https://idp.example.com --audience https://notes.example.com`,
 	}
-	root.AddCommand(p.serve(), p.checkConfig(), p.policy())
+	root.AddCommand(p.serve(), p.checkConfig(), p.health(), p.policy())
 	return command.Run(ctx, process, root)
 }
 
@@ -74,4 +74,10 @@ It opens no port, does not touch DATA_DIR and calls nobody.`,
 			}
 			return p.settings.Print(cfg)
 		})
+}
+
+// The admin address never speaks TLS. Live, not ready: a sidecar without its
+// IdP must not be restarted for that.
+func (p program) health() *cobra.Command {
+	return command.Health(p.Process, command.Probe{Addr: config.PrefixSidecar + "ADMIN_ADDR", Default: app.Default().AdminAddr, Path: "/health"})
 }

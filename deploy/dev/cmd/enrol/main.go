@@ -1,5 +1,6 @@
 // Enrol gives a sidecar its credential: it registers an agent for it as the
 // administrator and writes a settings file. It does nothing when the file is there.
+// The administrator is the one of AGENTIDP_CLIENT_ID and AGENTIDP_CLIENT_SECRET, else of the file.
 package main
 
 import (
@@ -38,12 +39,8 @@ func enrol(ctx context.Context, idp, admin, email, out string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	content, err := os.ReadFile(admin)
+	credential, err := administrator(admin)
 	if err != nil {
-		return fmt.Errorf("administrator's credential: %w", err)
-	}
-	var credential stack.Credential
-	if err := json.Unmarshal(content, &credential); err != nil {
 		return fmt.Errorf("administrator's credential: %w", err)
 	}
 	s := &stack.Stack{Addresses: stack.Addresses{IdP: idp}}
@@ -60,4 +57,15 @@ func enrol(ctx context.Context, idp, admin, email, out string) error {
 		return fmt.Errorf("settings file: %w", err)
 	}
 	return os.Rename(out+".tmp", out)
+}
+
+func administrator(file string) (credential stack.Credential, err error) {
+	if id := os.Getenv("AGENTIDP_CLIENT_ID"); id != "" {
+		return stack.Credential{ClientID: id, ClientSecret: os.Getenv("AGENTIDP_CLIENT_SECRET")}, nil
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return credential, err
+	}
+	return credential, json.Unmarshal(content, &credential)
 }

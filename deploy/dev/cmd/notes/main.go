@@ -18,11 +18,29 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8090", "address to listen on")
 	file := flag.String("file", "notes.jsonl", "file that keeps the notes")
+	health := flag.String("health", "", "URL to get instead: done when one that runs answers")
 	flag.Parse()
-	if err := run(*addr, *file); err != nil {
+	var err error
+	if *health != "" {
+		err = probe(*health)
+	} else {
+		err = run(*addr, *file)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "notes:", err)
 		os.Exit(1)
 	}
+}
+
+func probe(url string) error {
+	answer, err := (&http.Client{Timeout: 4 * time.Second}).Get(url) //nolint:noctx // the client's timeout ends it
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode/100 != 2 {
+		err = errors.New(answer.Status)
+	}
+	return errors.Join(err, answer.Body.Close())
 }
 
 func run(addr, file string) error {
