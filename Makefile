@@ -25,8 +25,15 @@ export CGO_ENABLED ?= 0
 TAGS := grpcnotrace
 export GOFLAGS := $(strip $(filter-out -tags=$(TAGS),$(GOFLAGS)) -tags=$(TAGS))
 
+# A registry that hiccups, or stands still, is asked again. Maven's are in sdk/java/.mvn.
+export npm_config_fetch_retries ?= 5
+export npm_config_fetch_retry_mintimeout ?= 2000
+export npm_config_fetch_timeout ?= 60000
+export PIP_RETRIES ?= 8
+export PIP_TIMEOUT ?= 30
+
 .DEFAULT_GOAL := help
-.PHONY: monitoring-check help api-docs lint-openapi dashboard dashboard-check dashboard-e2e programs sdk-test sdk-build build-libcrypto libcrypto-headers up demo test test-clients test-servers vault-server lint fmt cover fuzz bench bench-quick bench-build bench-rivals bench-growth bench-gate bench-docs bench-charts build check long long-faults long-fuzz long-events long-soak long-envoy k8s-tools k8s-check k8s-schemas vuln clean
+.PHONY: help api-docs lint-openapi dashboard dashboard-check dashboard-e2e programs sdk-test sdk-test-go sdk-test-others sdk-build build-libcrypto libcrypto-headers up demo test test-clients test-servers monitoring-rules monitoring-check vault-server lint fmt cover fuzz bench bench-quick bench-build bench-rivals bench-growth bench-gate bench-docs bench-charts build check long long-faults long-fuzz long-events long-soak long-envoy images-check k8s-tools k8s-check k8s-schemas vuln sbom reproduce clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,8 +66,12 @@ test: test-clients test-servers bench-rivals libcrypto-headers ## everything: un
 	cd bench && CGO_ENABLED=1 $(GO) test -vet=off $(RACE) -timeout 5m ./...
 	@$(MAKE) --no-print-directory cover
 
-sdk-test: programs sdk/node/node_modules/.package-lock.json ## the SDKs in Go, Node.js, Python and Java: lint, types, the shared vectors, end to end (Node.js 20, Python 3.11 with venv, Java 17 with Maven)
+sdk-test: sdk-test-go sdk-test-others ## the SDKs in Go, Node.js, Python and Java: lint, types, the shared vectors, end to end (Node.js 20, Python 3.11 with venv, Java 17 with Maven)
+
+sdk-test-go:
 	CGO_ENABLED=1 $(GO) test -count=1 -vet=off $(RACE) -cover ./sdk/go/...
+
+sdk-test-others: programs sdk/node/node_modules/.package-lock.json # those that `make test` does not run
 	cd sdk/node && npm run --silent check && npm test --silent
 	sdk/python/check.sh
 	cd sdk/java && mvn -q -B -ntp verify
@@ -108,17 +119,26 @@ $(APIDOCS)/node_modules/.package-lock.json: $(APIDOCS)/package-lock.json
 	cd $(APIDOCS) && npm ci --silent
 	@touch $@
 
+images-check: export PATH := $(PATH):$(CURDIR)/.cache/prometheus/usr/bin
+images-check: test-servers build-libcrypto ## Compose file and Dockerfiles by compose-go and BuildKit's linter, the images without an engine, the story on the whole Compose file (Debian, root; 3 min)
+	@./.ci/prometheus && ./deploy/compose/install
+	cd deploy/images && GOWORK=off GOFLAGS= $(GO) test -count=1 ./...
+	$(GO) test -count=1 -v -tags 'images $(TAGS)' -timeout 10m ./deploy/compose
+
 test-clients: ## what the end-to-end test needs: Authlib from PyPI, openid-client from npm, in .cache/clients
 	./deploy/dev/clients/install
 
 test-servers: ## what the tests start themselves: PostgreSQL, PgBouncer, Redis, strace, nginx, Caddy, curl, jq, openssl; apt-get when root
 	./.ci/servers
 
-monitoring-check: ## Prometheus rules by promtool, then every query of rules and dashboards on a real Prometheus that scrapes the running product (2 min; Debian's prometheus)
-	@command -v promtool >/dev/null && command -v redis-server >/dev/null || { echo 'apt-get install prometheus redis-server' >&2; exit 1; }
+monitoring-rules monitoring-check: export PATH := $(PATH):$(CURDIR)/.cache/prometheus/usr/bin
+monitoring-rules: ## Prometheus rules and configuration by promtool, with the rules' tests (Debian's prometheus, unpacked)
+	@./.ci/prometheus
 	promtool check rules deploy/monitoring/rules/*.yml
 	promtool check config deploy/monitoring/prometheus.yml
 	promtool test rules deploy/monitoring/tests/*.yml
+
+monitoring-check: monitoring-rules test-servers ## the same, then every query of rules and dashboards on a real Prometheus that scrapes the running product (3 min)
 	$(GO) test -count=1 -v -tags 'monitoring $(TAGS)' -run TestQueriesHaveData -timeout 10m ./deploy/monitoring
 
 cover: ## coverage of the last `make test` against the floor
@@ -135,8 +155,15 @@ lint: lint-openapi ## golangci-lint (import rules too), go vet, gofmt, module fi
 fuzz: ## every fuzz target for FUZZTIME (default 3s) each
 	GO=$(GO) FUZZTIME=$(FUZZTIME) ./.ci/fuzz
 
-vuln: ## known vulnerabilities in what is linked
-	$(GOVULN) ./...
+vuln: ## known vulnerabilities by govulncheck, npm audit and pip-audit; one whose database is out of reach is named in a warning
+	@GOVULN='$(GOVULN)' ./.ci/vuln
+
+sbom: build ## bills of materials (CycloneDX) and licence texts in bin/; fails on a licence that is not allowed, or when docs/licences.md is another list (UPDATE=-update writes it)
+	@for tree in idp/dashboard 'idp/apidocs swagger-ui-dist' sdk/node; do set -- $$tree; ./deploy/sbom/npm $$tree > $(BIN)/$${1##*/}.cdx.json || exit 1; done
+	cd deploy/sbom && GOWORK=off $(GO) test ./... && GOWORK=off $(GO) run . $(UPDATE) -root ../.. -out ../../$(BIN) -version $(VERSION) $(foreach page,dashboard apidocs node,-npm ../../$(BIN)/$(page).cdx.json) agentidp=idp/cmd/agentidp agentidp-sidecar=sidecar/cmd/agentidp-sidecar
+
+reproduce: ## both programs of HEAD twice from different folders: the same bytes (FRESH=1: the second time with an empty cache, some minutes)
+	@./.ci/reproduce
 
 vault-server: .cache/bin/vault-devserver ## a real Vault for the tests of idp/internal/vault, which use a double without it (20 s; 6 min and 2.7 GB the first time)
 
@@ -168,7 +195,8 @@ bench-charts: ## what draws them, bundled from npm into bench/report/web; only t
 bench-gate: ## allocations of the hot paths against bench/gate.txt; UPDATE=-update writes it
 	@$(GO) run ./bench/gate $(UPDATE)
 
-check: lint dashboard-check test ## what CI runs
+check: lint monitoring-rules dashboard-check test ## what CI runs
+	@$(MAKE) --no-print-directory sdk-test-others
 	@$(MAKE) --no-print-directory dashboard-e2e
 	@$(MAKE) --no-print-directory bench-gate
 	@$(MAKE) --no-print-directory fuzz
