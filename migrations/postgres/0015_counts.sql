@@ -1,7 +1,7 @@
 -- How many agents and credentials there are, so that no list and no overview
 -- counts them one by one. Triggers keep the numbers with the rows, in the same
--- transaction, whichever version writes. They are derived, and Stats.Check counts
--- them again.
+-- transaction, whichever version writes. They are derived, and Stats.Miscounted
+-- counts them again.
 
 -- +goose Up
 
@@ -192,6 +192,7 @@ BEGIN
     END IF;
     PERFORM agent_move(NEW, held, 1);
     IF (OLD.status = 'active') <> (NEW.status = 'active') THEN
+        -- right as long as no one statement changes agents and credentials together
         PERFORM credential_move(c, OLD.status = 'active', -1), credential_move(c, NEW.status = 'active', 1) FROM credentials AS c WHERE c.agent_id = NEW.id;
     END IF;
     RETURN NULL;
@@ -250,7 +251,10 @@ CREATE TRIGGER credentials_dropped AFTER DELETE ON credentials FOR EACH ROW EXEC
 CREATE INDEX agents_by_state ON agents (organization_id, status, environment, agent_type, created_at DESC, id);
 CREATE INDEX agents_by_state_email ON agents (organization_id, status, environment, agent_type, email, id);
 
-REVOKE EXECUTE ON FUNCTION agent_move(agents, text[], bigint), credential_move(credentials, boolean, bigint) FROM PUBLIC;
+-- Who may execute a trigger's function may put it on a table of their own, and
+-- have casts of their own types run as the owner.
+REVOKE EXECUTE ON FUNCTION agents_added(), agents_changed(), agent_capabilities_added(), agent_capabilities_dropped(), credentials_added(), credentials_changed(),
+    agent_move(agents, text[], bigint), credential_move(credentials, boolean, bigint) FROM PUBLIC;
 
 -- +goose StatementBegin
 DO $$

@@ -1,6 +1,6 @@
 -- How many agents and credentials there are, so that no list and no overview
 -- counts them one by one. Triggers keep the numbers with the rows, in the same
--- transaction. They are derived, and Stats.Check counts them again.
+-- transaction. They are derived, and Stats.Miscounted counts them again.
 
 -- +goose Up
 

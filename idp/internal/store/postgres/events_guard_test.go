@@ -106,6 +106,23 @@ func TestNobodyIsGrantedToChangeTheLog(t *testing.T) {
 	}
 }
 
+// Who may execute a function of a trigger may put it on a table of its own, with
+// types whose casts then run as the function's owner.
+func TestNobodyIsGrantedWhatRunsForTheOwner(t *testing.T) {
+	owner, service := separated(t)
+	require.Positive(t, count(t, owner, "SELECT count(*) FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"))
+	require.Zero(t, count(t, owner, `
+SELECT count(*) FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS a
+WHERE pronamespace = 'public'::regnamespace AND (prosecdef OR prorettype = 'trigger'::regtype) AND a.grantee = 0`))
+	conn := connected(t, service)
+	_, err := conn.Exec(t.Context(), "CREATE TEMP TABLE agents (LIKE public.agents)")
+	require.NoError(t, err)
+	for _, name := range []string{"agents_added", "credentials_added", "agent_capabilities_added"} {
+		_, err := conn.Exec(t.Context(), "CREATE TRIGGER mine AFTER INSERT ON pg_temp.agents REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public."+name+"()")
+		require.ErrorContains(t, err, "permission denied for function public."+name)
+	}
+}
+
 // A role cannot make the functions that run as their owner use its own tables.
 func TestDefinersLookNowhereElse(t *testing.T) {
 	owner, service := separated(t)
