@@ -203,10 +203,10 @@ func (s *exportStream) Close() error {
 		result, level = "failed", slog.LevelError
 		attributes = append(attributes, slog.Any("error", s.err))
 	}
-	s.api.observe.export(result)
 	attributes = append(attributes, slog.String("result", result),
 		slog.Int64("size", s.export.Size()), slog.Int64("position", s.export.Position()), slog.Int64("events", s.export.Events()))
 	s.api.Logger.LogAttrs(s.ctx, level, "audit export", attributes...)
+	s.api.observe.export(result) // who sees it counted finds it logged
 	return nil
 }
 
