@@ -112,3 +112,22 @@ func oneOf[T ~string](field string, value T, values []T) []Rule {
 	}
 	return broken(field, "must be one of "+strings.Join(names, ", "))
 }
+
+// RuleUUID is what IsUUID demands.
+const RuleUUID = "must be a UUID in lower case such as 3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f11"
+
+// IsUUID accepts the canonical form alone: an id has one spelling.
+func IsUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
+		if dash && c != '-' || !dash && !hex {
+			return false
+		}
+	}
+	return true
+}

@@ -170,3 +170,10 @@ func TestCompactMetadata(t *testing.T) {
 	_, rules = idp.CompactMetadata(json.RawMessage(`{"a":"` + strings.Repeat("x", idp.MaxMetadataBytes) + `","b":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`))
 	broken(t, rules, "metadata", "metadata")
 }
+
+func TestIsUUID(t *testing.T) {
+	require.True(t, idp.IsUUID("3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f11"))
+	for _, text := range []string{"", "x", "3F2B8C1E-6F0A-4D0E-9A53-0D8B8A7C1F11", "3f2b8c1e06f0a-4d0e-9a53-0d8b8a7c1f11", "3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f1g", "3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f111"} {
+		require.False(t, idp.IsUUID(text), text)
+	}
+}

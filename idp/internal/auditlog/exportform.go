@@ -30,16 +30,7 @@ type exportHeader struct {
 	OrganizationID string `json:"organizationId,omitempty"` // absent: of the whole log
 	From           string `json:"from,omitempty"`
 	To             string `json:"to,omitempty"`
-	exportFilter
-}
-
-// exportFilter is what else the events were narrowed by, as it was asked for.
-type exportFilter struct {
-	AgentID       string      `json:"agentId,omitempty"`
-	TargetAgentID string      `json:"targetAgentId,omitempty"`
-	Action        idp.Action  `json:"action,omitempty"`
-	Outcome       idp.Outcome `json:"outcome,omitempty"`
-	Text          string      `json:"q,omitempty"`
+	Filter                // what else the events were narrowed by, as it was asked for
 }
 
 // narrowed is what the event of the export says of its filter. It is not done to
@@ -62,9 +53,7 @@ func (e *Export) header() *exportHeader {
 	return &exportHeader{
 		Version: exportVersion, Checkpoint: string(e.checkpoint.Note), OrganizationID: e.query.OrganizationID,
 		From: formatTime(e.query.From), To: formatTime(e.query.To),
-		exportFilter: exportFilter{
-			AgentID: e.query.AgentID, TargetAgentID: e.query.TargetAgentID, Action: e.query.Action, Outcome: e.query.Outcome, Text: e.query.Text,
-		},
+		Filter: e.query.Filter,
 	}
 }
 

@@ -161,11 +161,10 @@ func (v *exportVerification) open(line []byte) error {
 	if v.signed.N == 0 {
 		return errors.New("the checkpoint is of an empty log, which is never exported")
 	}
-	filter := Filter{AgentID: header.AgentID, TargetAgentID: header.TargetAgentID, Action: header.Action, Outcome: header.Outcome, Text: header.Text}
 	v.report = ExportReport{
-		Origin: v.opts.Verifier.Name(), OrganizationID: header.OrganizationID, From: header.From, To: header.To, Filter: filter, Size: v.signed.N, Root: v.signed.Hash,
+		Origin: v.opts.Verifier.Name(), OrganizationID: header.OrganizationID, From: header.From, To: header.To, Filter: header.Filter, Size: v.signed.N, Root: v.signed.Hash,
 	}
-	v.sieve = filter.sieve()
+	v.sieve = header.sieve()
 	return nil
 }
 

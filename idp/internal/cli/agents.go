@@ -27,7 +27,7 @@ func (p program) agentsList() *cobra.Command {
 		Example: "  agentidp agents list --status suspended\n  agentidp agents list --capability notes:read -o json | jq -r '.[].email'",
 	}, briefly, func(ctx context.Context, s *session, _ []string) error {
 		return list(s.out, s.Agents(ctx, f), limit, []string{"AGENT ID", "EMAIL", "TYPE", "ENVIRONMENT", "STATUS", "CAPABILITIES", "LAST TOKEN"}, func(a agentidp.Agent) []string {
-			return []string{a.AgentID, a.Email, string(a.AgentType), string(a.DeploymentEnv), string(a.Status), strings.Join(a.Capabilities, " "), at(a.LastAuthAt)}
+			return []string{a.AgentID, a.Email, string(a.AgentType), string(a.DeploymentEnv), string(a.Status), brief(strings.Join(a.Capabilities, " ")), at(a.LastAuthAt)}
 		})
 	})
 	cmd.Flags().StringVar(&f.Search, "search", "", "only agents whose email, id or owner begins so")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,22 +63,33 @@ func (f exportFlags) check() error {
 	return nil
 }
 
-// offline is what to export from the store, where nobody looks up an agent, and
-// no API names what is wrong with a filter.
+// offline is what to export from the store, where nobody looks up an agent. The
+// filters have the form that the API demands.
 func (f exportFlags) offline() (q auditlog.ExportQuery, err error) {
 	if err := f.check(); err != nil {
 		return q, err
 	}
 	q.Format, q.AgentID, q.TargetAgentID = auditlog.ExportFormat(f.format), f.agent, f.target
 	q.Action, q.Outcome, q.Text = idp.Action(f.action), idp.Outcome(f.outcome), f.search
-	switch {
-	case strings.Contains(f.agent+f.target, "@"):
+	if strings.Contains(f.agent+f.target, "@") {
 		return q, fmt.Errorf("%w: with --offline --agent and --target take the agent's id", command.ErrUsage)
-	case !slices.Contains([]idp.Outcome{"", idp.Success, idp.Failure, idp.Denied}, q.Outcome):
-		return q, fmt.Errorf("%w: --outcome must be success, failure or denied", command.ErrUsage)
 	}
-	q.From, q.To, err = f.span()
-	return q, err
+	if q.From, q.To, err = f.span(); err != nil {
+		return q, err
+	}
+	var broken []string
+	for _, rule := range q.Check() {
+		broken = append(broken, "--"+flagOf[rule.Field]+" "+rule.Text)
+	}
+	if broken != nil {
+		return q, fmt.Errorf("%w: %s", command.ErrUsage, strings.Join(broken, "; "))
+	}
+	return q, nil
+}
+
+// flagOf is the flag for a parameter of the API.
+var flagOf = map[string]string{
+	"agentId": "agent", "targetAgentId": "target", "action": "action", "outcome": "outcome", "q": "search", "to": "to",
 }
 
 func (p program) export(cmd *cobra.Command, cfg app.Config, query auditlog.ExportQuery, w io.Writer) (err error) {

@@ -77,8 +77,8 @@ func (c *call) uuids(names ...string) ([]string, error) {
 	values := make([]string, len(names))
 	var broken []apierr.Field
 	for i, name := range names {
-		if values[i] = c.param(name); !isUUID(values[i]) {
-			broken = append(broken, apierr.Field{Field: name, Rule: ruleUUID})
+		if values[i] = c.param(name); !idp.IsUUID(values[i]) {
+			broken = append(broken, apierr.Field{Field: name, Rule: idp.RuleUUID})
 		}
 	}
 	if broken != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
@@ -20,8 +21,8 @@ const maxLabel = 128
 func (c *call) sidecar(needed bool) (sidecar, error) {
 	var broken []apierr.Field
 	s := sidecar{id: c.header("X-Sidecar-Id"), name: c.header("X-Sidecar-Name"), version: c.header("X-Sidecar-Version"), policyRevision: c.header("X-Sidecar-Policy-Revision")}
-	if (s.id != "" || needed) && !isUUID(s.id) {
-		broken = append(broken, apierr.Field{Field: "X-Sidecar-Id", Rule: ruleUUID})
+	if (s.id != "" || needed) && !idp.IsUUID(s.id) {
+		broken = append(broken, apierr.Field{Field: "X-Sidecar-Id", Rule: idp.RuleUUID})
 	}
 	for name, value := range map[string]string{"X-Sidecar-Name": s.name, "X-Sidecar-Version": s.version, "X-Sidecar-Policy-Revision": s.policyRevision} {
 		if value != "" && !visible(value, maxLabel) {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp"
 
+	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/grants"
 	"github.com/sentryagent/agentidp/shared/apierr"
 )
@@ -83,7 +84,7 @@ func FuzzAuditQuery(f *testing.F) {
 			return
 		}
 		require.True(t, ask.Limit >= 1 && ask.Limit <= maxLimit)
-		require.True(t, ask.AgentID == "" || isUUID(ask.AgentID))
+		require.True(t, ask.AgentID == "" || idp.IsUUID(ask.AgentID))
 		require.True(t, ask.Outcome == "" || slices.Contains([]string{"success", "failure", "denied"}, string(ask.Outcome)))
 		require.True(t, ask.From.IsZero() || ask.To.IsZero() || ask.From.Before(ask.To))
 		require.True(t, ask.From.IsZero() || ask.From.Year() >= 1970 && ask.From.Year() <= 9999)

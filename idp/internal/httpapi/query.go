@@ -136,15 +136,6 @@ func (q *query) instant(name string) time.Time {
 	return t
 }
 
-// uuid is a UUID in its canonical form; "" when absent.
-func (q *query) uuid(name string) string {
-	text := q.text(name)
-	if text != "" && !isUUID(text) {
-		q.breaks(name, ruleUUID)
-	}
-	return text
-}
-
 // oneOf is one of the values; "" when absent.
 func (q *query) oneOf(name string, values ...string) string {
 	text := q.text(name)
@@ -163,22 +154,4 @@ const (
 // page reads page and limit.
 func (q *query) page() store.Page {
 	return store.Page{Number: int(q.integer("page", 1, maxPage, 1)), Limit: int(q.integer("limit", 1, maxLimit, defaultLimit))}
-}
-
-const ruleUUID = "must be a UUID in lower case such as 3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f11"
-
-// isUUID accepts the canonical form alone: an id has one spelling.
-func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
-		if dash && c != '-' || !dash && !hex {
-			return false
-		}
-	}
-	return true
 }

@@ -26,7 +26,7 @@ func fields(t *testing.T, err error) string {
 }
 
 func TestQuery(t *testing.T) {
-	q := parseQuery("a=1&b=true&c=2026-07-01T12:00:00.5+02:00&d=x%20y&e=two&f=3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f11&page=2&limit=7&&")
+	q := parseQuery("a=1&b=true&c=2026-07-01T12:00:00.5+02:00&d=x%20y&e=two&page=2&limit=7&&")
 	require.EqualValues(t, 1, q.integer("a", 0, 9, 5))
 	require.EqualValues(t, 5, q.integer("absent", 0, 9, 5))
 	require.True(t, q.flag("b"))
@@ -35,7 +35,6 @@ func TestQuery(t *testing.T) {
 	require.True(t, q.instant("absent").IsZero())
 	require.Equal(t, "x y", q.text("d"))
 	require.Equal(t, "two", q.oneOf("e", "one", "two"))
-	require.Equal(t, "3f2b8c1e-6f0a-4d0e-9a53-0d8b8a7c1f11", q.uuid("f"))
 	require.Equal(t, store.Page{Number: 2, Limit: 7}, q.page())
 	require.NoError(t, q.done())
 }
@@ -46,28 +45,25 @@ func TestQueryRefusals(t *testing.T) {
 		many = append(many, fmt.Sprintf("p%d=1", i))
 	}
 	for raw, want := range map[string]string{
-		"x=1":                                    "x is not a parameter of this operation",
-		"%zz=1":                                  "query must be percent-encoded UTF-8",
-		"n=%ff":                                  "query must be percent-encoded UTF-8",
-		"n=1&n=1":                                "n must not be repeated",
-		"n=":                                     "n must not be empty",
-		"n":                                      "n must not be empty",
-		"n=+1":                                   "n must be an integer from 0 to 9",
-		"n=1.0":                                  "n must be an integer from 0 to 9",
-		"n=99999999999999999999":                 "n must be an integer from 0 to 9",
-		"b=1":                                    "b must be true or false",
-		"t=12:00":                                "t " + ruleInstant,
-		"t=1969-12-31T23:59:59Z":                 "t " + ruleInstant,
-		"u=3F2B8C1E-6F0A-4D0E-9A53-0D8B8A7C1F11": "u " + ruleUUID,
-		"u=3f2b8c1e06f0a-4d0e-9a53-0d8b8a7c1f11": "u " + ruleUUID,
-		"o=three":                                "o must be one of one, two",
-		strings.Repeat("y", 99):                  strings.Repeat("y", 64) + " is not a parameter of this operation",
+		"x=1":                    "x is not a parameter of this operation",
+		"%zz=1":                  "query must be percent-encoded UTF-8",
+		"n=%ff":                  "query must be percent-encoded UTF-8",
+		"n=1&n=1":                "n must not be repeated",
+		"n=":                     "n must not be empty",
+		"n":                      "n must not be empty",
+		"n=+1":                   "n must be an integer from 0 to 9",
+		"n=1.0":                  "n must be an integer from 0 to 9",
+		"n=99999999999999999999": "n must be an integer from 0 to 9",
+		"b=1":                    "b must be true or false",
+		"t=12:00":                "t " + ruleInstant,
+		"t=1969-12-31T23:59:59Z": "t " + ruleInstant,
+		"o=three":                "o must be one of one, two",
+		strings.Repeat("y", 99):  strings.Repeat("y", 64) + " is not a parameter of this operation",
 	} {
 		q := parseQuery(raw)
 		q.integer("n", 0, 9, 0)
 		q.flag("b")
 		q.instant("t")
-		q.uuid("u")
 		q.oneOf("o", "one", "two")
 		require.Equal(t, want, fields(t, q.done()), raw)
 	}
