@@ -29,10 +29,20 @@ const ServerIsWhereTheDocumentIs = () => ({
   },
 });
 
+// Swagger UI focuses the last way to authorize, and scrolls there: past the client id and secret.
+const AuthorizeBeginsAtItsBeginning = () => ({
+  wrapComponents: {
+    authorizationPopup: (Original, { React }) => (props) => {
+      React.useEffect(() => document.querySelector(".auth-container input")?.focus(), []);
+      return React.createElement(Original, props);
+    },
+  },
+});
+
 SwaggerUIBundle({
   url: description,
   dom_id: "#api",
-  plugins: [OptionalParametersStayEmpty, ServerIsWhereTheDocumentIs],
+  plugins: [OptionalParametersStayEmpty, ServerIsWhereTheDocumentIs, AuthorizeBeginsAtItsBeginning],
   deepLinking: true,
   defaultModelsExpandDepth: 0,
   filter: true,

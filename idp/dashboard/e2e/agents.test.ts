@@ -77,7 +77,7 @@ test("from nothing to a request through the sidecar, by what the page says alone
   await steps.getByText("The last request was allowed").waitFor();
   expect(shell(`${token}\n${await sample(steps, "Write through the sidecar")}`)).toContain("capability_missing");
   await steps.getByText("The last request was denied").waitFor();
-  await panel(v, "Recent decisions and changes").getByText("POST /notes").first().waitFor();
+  await panel(v, "Recent decisions and changes").getByText("POST /notes").first().waitFor({ timeout: 10_000 }); // with the step, not half a minute later
   await v.inspect("agent-first-steps-done");
   expect(await v.page.content()).not.toContain(copied);
   const kept = await v.page.evaluate(() => JSON.stringify([localStorage, sessionStorage, document.cookie]));

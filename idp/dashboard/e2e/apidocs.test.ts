@@ -26,6 +26,7 @@ async function show(expected: RegExp[] = [], path = "/api-docs"): Promise<Visito
 async function authorize(v: Visitor, secret: string): Promise<Locator> {
   await v.page.getByRole("button", { name: "Authorize", exact: true }).click();
   const form = v.page.locator(".auth-container").filter({ hasText: "OAuth2, clientCredentials" });
+  await expect.poll(() => form.getByLabel("client_id").evaluate((e) => e === document.activeElement)).toBe(true);
   await form.getByLabel("client_id").fill(stage.admin.clientId);
   await form.getByLabel("client_secret").fill(secret);
   await form.getByRole("button", { name: "Apply given OAuth2 credentials" }).click();

@@ -212,6 +212,7 @@ async function exported(path: string, format: RegExp, picker: boolean): Promise<
   const saved = picker ? undefined : v.page.waitForEvent("download");
   await dialog.getByRole("button", { name: "Export" }).click();
   await dialog.getByText("Saved, to its end").waitFor();
+  if (format.source === "NDJSON") await dialog.getByText(/audit verify --export audit.ndjson --key \S+\+/).waitFor();
   if (picker) await v.inspect("audit-exported");
   const raw = saved
     ? readFileSync(await (await saved).path(), "utf8")

@@ -37,7 +37,7 @@ export const usageQuery = (agentId: string) =>
     queryKey: ["agents", "usage", agentId],
     queryFn: ({ signal }) =>
       answer(api.GET("/api/v1/agents/{agentId}/usage", { params: { path: { agentId } }, signal })),
-    ...live(120),
+    ...live(30),
   });
 
 export const credentialsQuery = (agentId: string) =>

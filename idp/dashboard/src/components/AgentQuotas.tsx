@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { Schema } from "../api/client";
 import { type Bar, Bars, limited } from "./charts";
+import { Email } from "./Email";
 import { Empty } from "./states";
 
 type Usage = Schema["OrganizationUsage"];
@@ -22,7 +23,7 @@ export function AgentQuotas({ usage, shown, bars = [] }: Props) {
       text: agent.email,
       name: (
         <Link to="/agents/$agentId" params={{ agentId: agent.agentId }}>
-          {agent.email}
+          <Email of={agent.email} />
         </Link>
       ),
       ...limited(agent.tokensUsed, usage.tokensLimitPerAgent),

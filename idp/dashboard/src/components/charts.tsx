@@ -24,11 +24,18 @@ export function TimeChart({ label, times, series }: ChartProps) {
   const root = useRef<HTMLElement>(null);
   const plot = useRef<HTMLDivElement>(null);
   const drawn = useRef<uPlot>(null);
+  const figures = useRef<uPlot.AlignedData>([times]);
   const [at, setAt] = useState<number | null>(null);
   const names = series.map((s) => s.label).join("\n");
 
+  // First: what is drawn anew below, for other colours too, has the latest figures.
+  useEffect(() => {
+    figures.current = [times, ...series.map((s) => s.values)];
+    drawn.current?.setData(figures.current);
+  }, [times, series]);
+
   // A new drawing only for other series; new figures go into the one that is there.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the figures follow in the next effect
+  // biome-ignore lint/correctness/useExhaustiveDependencies: of the series only the names are drawn here
   useEffect(() => {
     const box = plot.current;
     if (!box || !root.current) return;
@@ -70,7 +77,7 @@ export function TimeChart({ label, times, series }: ChartProps) {
           ],
           hooks: { setCursor: [(u) => setAt(u.cursor.idx ?? null)] },
         },
-        [times, ...series.map((s) => s.values)],
+        figures.current,
         box,
       );
     };
@@ -91,10 +98,6 @@ export function TimeChart({ label, times, series }: ChartProps) {
       drawn.current = null;
     };
   }, [names]);
-
-  useEffect(() => {
-    drawn.current?.setData([times, ...series.map((s) => s.values)]);
-  }, [times, series]);
 
   const moment = at === null ? undefined : times[at];
   return (

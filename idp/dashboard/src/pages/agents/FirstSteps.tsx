@@ -26,10 +26,11 @@ export function FirstSteps({ agent, target, aim, onCreate, onHide }: Props) {
   const first = (action: string) => events.find((e) => e.action === action)?.timestamp;
   const [token, allowed, denied] = ["token.issued", "decision.allowed", "decision.denied"].map(first);
   const client = useQueryClient();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the other panels show a new token as soon as this one
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the other panels show what happened as soon as this one
   useEffect(() => {
-    for (const what of ["agents", "credentials", "revocations"]) void client.invalidateQueries({ queryKey: [what] });
-  }, [client, token]);
+    for (const what of ["agents", "credentials", "revocations", "audit"])
+      void client.invalidateQueries({ queryKey: [what] });
+  }, [client, token, allowed, denied]);
   return (
     <Panel
       title="First steps"

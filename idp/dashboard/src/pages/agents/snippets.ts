@@ -19,13 +19,13 @@ const place = ({ api, path }: Target) => quoted(api.replace(/\/$/, "") + path);
 
 // tokenSample leaves a token in $TOKEN. The secret goes in by a here-document,
 // not in a command line, where others on the machine could read it. Without the
-// secret curl asks for it.
+// secret curl asks for it. When the IdP refuses, -f says so, and no refusal becomes a token.
 export function tokenSample(idp: string, clientId: string, secret: string | undefined, api: string): string {
   const take = `sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`;
   const body = `-d grant_type=client_credentials \\\n  --data-urlencode ${quoted(`resource=${api}`)}`;
   if (secret === undefined)
-    return `TOKEN=$(curl -sS -u ${clientId} ${body} \\\n  ${quoted(`${idp}/api/v1/token`)} | ${take}`;
-  return `TOKEN=$(curl -sS -K - ${body} \\\n  ${quoted(`${idp}/api/v1/token`)} <<'END' |\nuser = "${clientId}:${secret}"\nEND\n  ${take}`;
+    return `TOKEN=$(curl -fsS -u ${clientId} ${body} \\\n  ${quoted(`${idp}/api/v1/token`)} | ${take}`;
+  return `TOKEN=$(curl -fsS -K - ${body} \\\n  ${quoted(`${idp}/api/v1/token`)} <<'END' |\nuser = "${clientId}:${secret}"\nEND\n  ${take}`;
 }
 
 export const callSample = (target: Target): string => `curl -i -H "Authorization: Bearer $TOKEN" ${place(target)}`;

@@ -8,6 +8,7 @@ import { AgentPicker } from "../../components/AgentPicker";
 import { Button, Choice, Search } from "../../components/controls";
 import { CursorPages, columnsOf, DataTable } from "../../components/DataTable";
 import { Moment } from "../../components/dates";
+import { Email } from "../../components/Email";
 import { EventLink } from "../../components/EventLink";
 import { Icon } from "../../components/Icon";
 import { Badge, Filters, Page, Panel } from "../../components/layout";
@@ -32,7 +33,7 @@ const columns = column.columns([
       <>
         <EventLink eventId={e.eventId} action={e.action} />
         <div className={css.under}>
-          <Actor agentId={e.agentId} /> <code>{what(e)}</code>
+          <Actor agentId={e.agentId} /> <Whom event={e} /> <code>{what(e)}</code>
         </div>
       </>
     ),
@@ -50,6 +51,7 @@ const columns = column.columns([
     meta: { minor: true, wrap: true },
     cell: ({ row: { original: e } }) => (
       <>
+        <Whom event={e} />{" "}
         <code className={css.what} title={what(e)}>
           {what(e)}
         </code>{" "}
@@ -65,9 +67,15 @@ function Actor({ agentId }: { agentId: string | undefined }) {
   if (agentId === undefined) return <span className="muted">–</span>;
   return (
     <Link to="/agents/$agentId" params={{ agentId }} title={agentId}>
-      {known?.email ?? <span className="mono">{agentId.slice(0, 8)}…</span>}
+      {known ? <Email of={known.email} /> : <span className="mono">{agentId.slice(0, 8)}…</span>}
     </Link>
   );
+}
+
+// Whom names the agent that the event was done to by another.
+function Whom({ event: { agentId, metadata } }: { event: Schema["AuditEvent"] }) {
+  const target = metadata?.targetAgentId;
+  return typeof target === "string" && target !== agentId ? <Actor agentId={target} /> : null;
 }
 
 export function AuditPage() {
@@ -138,7 +146,7 @@ export function AuditPage() {
       <Panel
         title="Events"
         flush
-        note={`${cursor === undefined ? "newest first" : `page ${trail.length + 1}`}; times of ${zone}`}
+        note={`${cursor === undefined ? "newest first" : `page ${trail.length + 1}`}; times in ${zone}`}
       >
         <Await query={events} lines={12}>
           {(list) => (

@@ -1,10 +1,15 @@
-import { useEffect, useRef, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { keysQuery } from "../../api/queries";
+import { AgentName } from "../../components/AgentName";
 import { count } from "../../components/charts";
 import { Button, Choice } from "../../components/controls";
+import { Value } from "../../components/copy";
 import { Buttons, Sheet } from "../../components/dialogs";
 import { Result } from "../../components/Result";
 import { ProblemCard } from "../../components/states";
 import { Time } from "../../components/Time";
+import { useCan } from "../../session/useSession";
 import { type Filter, type Format, openSink, type Saved, saveExport } from "./exporting";
 import { Progress } from "./Progress";
 
@@ -64,6 +69,7 @@ export function ExportSheet({ filter, onClose }: Props) {
       {state.step === "done" && (
         <Result tone="good" title="Saved, to its end">
           <p>{sum(state.saved)}</p>
+          {format === "ndjson" && <HowToVerify />}
         </Result>
       )}
       {state.step === "failed" && <ProblemCard error={state.error} />}
@@ -83,42 +89,51 @@ export function ExportSheet({ filter, onClose }: Props) {
   );
 }
 
-const proof = (all: boolean) => (
-  <>
-    The file proves {all ? "itself" : "that each event in it is in the log, unaltered; not that none was left out"}:{" "}
-    <code>agentidp audit verify --export audit.ndjson --key KEY</code> needs neither the IdP nor this browser. KEY is
-    the log’s key; the page Keys has it to copy.
-  </>
-);
+const proof = (all: boolean) =>
+  `The file proves ${all ? "itself" : "that each event in it is in the log, unaltered; not that none was left out"}.`;
 
-function Scope({ from, to, ...exact }: Filter) {
-  const words = Object.values(exact).filter((v) => v !== undefined);
+// HowToVerify is the line that checks the file, with the log's key in it for those who may see that.
+function HowToVerify() {
+  const key = useQuery({ ...keysQuery, enabled: useCan("keys:read") }).data?.verifierKey;
+  return (
+    <>
+      <p>Check it anywhere, without the IdP and this browser:</p>
+      <Value text={`agentidp audit verify --export audit.ndjson --key ${key ?? "KEY"}`} name="the line that verifies" />
+      <p>
+        {key === undefined && "KEY is the log’s key: whoever has keys:read finds it on the page Keys. "}
+        After <code>make up</code> the program is <code>bin/agentidp</code>.
+      </p>
+    </>
+  );
+}
+
+function Scope({ agentId, targetAgentId, action, outcome, q, from, to }: Filter) {
+  const narrowed: [name: string, value: ReactNode][] = [
+    ["by", agentId && <AgentName agentId={agentId} />],
+    ["done to", targetAgentId && <AgentName agentId={targetAgentId} />],
+    ["of action", action && <code>{action}</code>],
+    ["of outcome", outcome && <code>{outcome}</code>],
+    ["that hold", q && <code>{q}</code>],
+    ["from", from && <Time at={from} />],
+    ["before", to && <Time at={to} />],
+  ];
+  const said = narrowed.filter(([, value]) => value);
   return (
     <p>
-      {words.length > 0 ? (
-        <>
-          Events with <code>{words.join(", ")}</code>
-        </>
-      ) : (
-        "Every event that you may see"
-      )}
-      {from && (
-        <>
-          {" "}
-          from <Time at={from} />
-        </>
-      )}
-      {to && (
-        <>
-          {" "}
-          before <Time at={to} />
-        </>
-      )}
+      {said.length === 0 ? "Every event that you may see" : "Events "}
+      {said.map(([name, value], i) => (
+        <span key={name}>
+          {i > 0 && ", "}
+          {name} {value}
+        </span>
+      ))}
       , oldest first, up to the latest checkpoint.
     </p>
   );
 }
 
-const size = new Intl.NumberFormat(undefined, { style: "unit", unit: "megabyte", maximumFractionDigits: 2 });
+const sized = (unit: string) => new Intl.NumberFormat(undefined, { style: "unit", unit, maximumFractionDigits: 1 });
+const [kilobytes, megabytes] = [sized("kilobyte"), sized("megabyte")];
+const size = (bytes: number) => (bytes < 1e6 ? kilobytes.format(bytes / 1e3) : megabytes.format(bytes / 1e6));
 const sum = ({ bytes, events }: Saved) =>
-  `${count.format(events)} ${events === 1 ? "event" : "events"}, ${size.format(bytes / 1e6)}`;
+  `${count.format(events)} ${events === 1 ? "event" : "events"}, ${size(bytes)}`;
