@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +16,8 @@ const (
 	streamBuffer = 256 << 10        // of an answer that its client does not take
 	pingAfter    = 15 * time.Second // of silence; a connection that does not answer it as long is lost
 
-	assumedStreams = 100                   // what net/http lets a connection carry before it has read the server's limit
-	limitWait      = 50 * time.Millisecond // for that limit, longer than it takes to arrive
+	assumedStreams = 100                    // what net/http lets a connection carry before it has read the server's limit
+	limitWait      = 500 * time.Millisecond // for that limit, longer than it takes to arrive; shorter than Options.Wait
 	limitPoll      = time.Millisecond
 )
 
@@ -42,6 +43,7 @@ type shared struct {
 // again: until the limit is known the connection carries one request.
 type link struct {
 	*http.ClientConn
+	taken atomic.Bool   // by the one request, while the limit is not known
 	known chan struct{} // closed when the limit is known
 	learn func()        // closes it, more than once if need be
 }
@@ -54,19 +56,15 @@ func newLink(conn *http.ClientConn) *link {
 
 // reserve takes a place; unknown says that there is none because the limit is not known.
 func (l *link) reserve() (reserved, unknown bool) {
-	if l.Reserve() != nil {
-		return false, false
-	}
 	select {
 	case <-l.known:
-		return true, false
+		return l.Reserve() == nil, false
 	default:
 	}
-	if l.InFlight() > 1 {
-		l.Release()
+	if !l.taken.CompareAndSwap(false, true) {
 		return false, true
 	}
-	return true, false
+	return l.Reserve() == nil, false
 }
 
 // watch waits for the limit, of which net/http tells nothing: what it assumes
@@ -78,7 +76,11 @@ func (l *link) watch(ctx context.Context) {
 	defer cancel()
 	poll := time.NewTicker(limitPoll)
 	defer poll.Stop()
-	for l.Available()+l.InFlight() == assumedStreams {
+	for {
+		// twice: the one request may move between the two numbers of a sum
+		if sum := l.Available() + l.InFlight(); sum != assumedStreams && sum == l.Available()+l.InFlight() {
+			return
+		}
 		select {
 		case <-poll.C:
 		case <-l.known:
@@ -171,6 +173,7 @@ func (s *Stream) Release() {
 	if !s.used {
 		s.conn.Release()
 	}
+	s.conn.taken.Store(false)
 	if s.upstream.retired.Load() {
 		s.shared.retire()
 	}
@@ -196,17 +199,10 @@ func (h *shared) reserve(ctx context.Context) (*link, error) {
 			h.mu.Unlock()
 			return conn, nil
 		}
-		if unknown != nil {
-			h.mu.Unlock()
-			select {
-			case <-unknown.known:
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-			continue
-		}
 		d := h.dialing
-		if d == nil && len(h.conns) < h.most {
+		if unknown != nil {
+			d, room = nil, unknown.known
+		} else if d == nil && len(h.conns) < h.most {
 			d = &dialing{done: make(chan struct{})}
 			h.dialing = d
 			go h.extend(d)

@@ -142,7 +142,7 @@ type late struct {
 }
 
 func (c *late) Write(p []byte) (int, error) {
-	c.once.Do(func() { time.Sleep(20 * time.Millisecond) })
+	c.once.Do(func() { time.Sleep(50 * time.Millisecond) })
 	return c.Conn.Write(p)
 }
 
