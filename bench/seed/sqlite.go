@@ -205,8 +205,9 @@ func target(ctx context.Context, tx *sql.Tx, batch []event) error {
 			done = append(done, *e)
 		}
 	}
-	return insert(ctx, tx, `INSERT INTO event_targets (target_agent_id, sequence) VALUES (?1, ?2)`, len(done), func(i int) []any {
-		return []any{done[i].targetID, done[i].sequence}
+	return insert(ctx, tx, `INSERT INTO event_targets (target_agent_id, sequence, organization_id, agent_id, action, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`, len(done), func(i int) []any {
+		e := done[i]
+		return []any{e.targetID, e.sequence, e.organization.id, e.agentID, e.action, e.outcome}
 	})
 }
 

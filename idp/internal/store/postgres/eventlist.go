@@ -139,30 +139,94 @@ WHERE ($6 = '' OR v.action = $6) AND ($7 = '' OR v.outcome = $7) AND ($8 = '' OR
 ORDER BY e.sequence DESC
 LIMIT $5`
 
-// $6 action, $7 outcome, $8 organization, $9 agent, $10 the target. It has few
-// events, so what else they are is looked up, each in its partition.
+// $6 action, $7 outcome, $8 organization, $9 the target. Of which kinds its deeds
+// are is read off the index, as an agent's. The page's events are looked up in the
+// end, each in its partition.
 const eventListByTarget = `
-SELECT e.sequence, e.event_id, k.organization_id, e.agent_id, v.action, v.outcome, e.timestamp, e.body
-FROM event_targets AS t
+WITH RECURSIVE held (kind) AS (
+    SELECT 0
+    UNION ALL
+    SELECT (
+        SELECT kind
+        FROM event_targets
+        WHERE (target_agent_id, kind) > ($9, held.kind) AND (target_agent_id, kind) <= ($9, 2147483647)
+        ORDER BY target_agent_id, kind
+        LIMIT 1)
+    FROM held
+    WHERE held.kind IS NOT NULL),
+newest AS MATERIALIZED (
+    SELECT t.sequence, t.timestamp, t.retention, k.kind, k.organization_id, v.action, v.outcome
+    FROM held
+    JOIN event_kinds AS k ON k.kind = held.kind
+    JOIN event_verbs AS v ON v.verb = k.verb
+    CROSS JOIN LATERAL (
+        SELECT sequence, timestamp, retention
+        FROM event_targets
+        WHERE target_agent_id = ANY (ARRAY[$9, $9]) AND kind = k.kind AND sequence >= $3 AND sequence < $4
+            AND timestamp >= $1 AND timestamp < $2
+        ORDER BY target_agent_id DESC, sequence DESC
+        LIMIT $5) AS t
+    WHERE ($6 = '' OR v.action = $6) AND ($7 = '' OR v.outcome = $7) AND ($8 = '' OR k.organization_id = $8)
+    ORDER BY t.sequence DESC
+    LIMIT $5)
+SELECT e.sequence, e.event_id, t.organization_id, e.agent_id, t.action, t.outcome, e.timestamp, e.body
+FROM newest AS t
 CROSS JOIN LATERAL (
     SELECT sequence, event_id, agent_id, kind, timestamp, body
     FROM events
     WHERE retention = t.retention AND timestamp = t.timestamp AND sequence >= t.sequence AND sequence <= t.sequence
     ORDER BY sequence
     LIMIT 1) AS e
-JOIN event_kinds AS k ON k.kind = e.kind
-JOIN event_verbs AS v ON v.verb = k.verb
-WHERE t.target_agent_id = $10 AND t.sequence >= $3 AND t.sequence < $4 AND t.timestamp >= $1 AND t.timestamp < $2
-    AND ($6 = '' OR v.action = $6) AND ($7 = '' OR v.outcome = $7) AND ($8 = '' OR k.organization_id = $8) AND ($9 = '' OR e.agent_id = $9)
-ORDER BY t.sequence DESC
-LIMIT $5`
+WHERE e.kind = t.kind
+ORDER BY t.sequence DESC`
+
+// $10 whose deeds, beside the same.
+const eventListByTargetAndAgent = `
+WITH RECURSIVE held (kind) AS (
+    SELECT 0
+    UNION ALL
+    SELECT (
+        SELECT kind
+        FROM event_targets
+        WHERE (agent_id, target_agent_id, kind) > ($10, $9, held.kind) AND (agent_id, target_agent_id, kind) <= ($10, $9, 2147483647)
+        ORDER BY agent_id, target_agent_id, kind
+        LIMIT 1)
+    FROM held
+    WHERE held.kind IS NOT NULL),
+newest AS MATERIALIZED (
+    SELECT t.sequence, t.timestamp, t.retention, k.kind, k.organization_id, v.action, v.outcome
+    FROM held
+    JOIN event_kinds AS k ON k.kind = held.kind
+    JOIN event_verbs AS v ON v.verb = k.verb
+    CROSS JOIN LATERAL (
+        SELECT sequence, timestamp, retention
+        FROM event_targets
+        WHERE agent_id = ANY (ARRAY[$10, $10]) AND target_agent_id = $9 AND kind = k.kind AND sequence >= $3 AND sequence < $4
+            AND timestamp >= $1 AND timestamp < $2
+        ORDER BY agent_id DESC, sequence DESC
+        LIMIT $5) AS t
+    WHERE ($6 = '' OR v.action = $6) AND ($7 = '' OR v.outcome = $7) AND ($8 = '' OR k.organization_id = $8)
+    ORDER BY t.sequence DESC
+    LIMIT $5)
+SELECT e.sequence, e.event_id, t.organization_id, e.agent_id, t.action, t.outcome, e.timestamp, e.body
+FROM newest AS t
+CROSS JOIN LATERAL (
+    SELECT sequence, event_id, agent_id, kind, timestamp, body
+    FROM events
+    WHERE retention = t.retention AND timestamp = t.timestamp AND sequence >= t.sequence AND sequence <= t.sequence
+    ORDER BY sequence
+    LIMIT 1) AS e
+WHERE e.kind = t.kind
+ORDER BY t.sequence DESC`
 
 // finder returns how to list a span of sequences: by the narrowest index that the filter names.
 func (t events) finder(f store.EventFilter) func(ctx context.Context, from, to, lowest, above int64, limit int) ([]store.EventRow, error) {
 	query, narrow := eventList, []any(nil)
 	switch {
+	case f.TargetAgentID != "" && f.AgentID != "":
+		query, narrow = eventListByTargetAndAgent, []any{string(f.Action), string(f.Outcome), f.OrganizationID, f.TargetAgentID, f.AgentID}
 	case f.TargetAgentID != "":
-		query, narrow = eventListByTarget, []any{string(f.Action), string(f.Outcome), f.OrganizationID, f.AgentID, f.TargetAgentID}
+		query, narrow = eventListByTarget, []any{string(f.Action), string(f.Outcome), f.OrganizationID, f.TargetAgentID}
 	case f.AgentID != "":
 		query, narrow = eventListByAgent, []any{string(f.Action), string(f.Outcome), f.OrganizationID, f.AgentID}
 	case f.OrganizationID != store.AnyOrganization:

@@ -216,7 +216,8 @@ FROM (
     LEFT JOIN event_verbs AS v ON v.verb = k.verb
     LEFT JOIN event_segments AS s ON s.segment = e.sequence >> 12
     LEFT JOIN event_targets AS t
-        ON t.target_agent_id = event_target(e.body) AND t.sequence = e.sequence AND t.timestamp = e.timestamp AND t.retention = e.retention
+        ON t.target_agent_id = event_target(e.body) AND t.kind = e.kind AND t.sequence = e.sequence AND t.agent_id = e.agent_id
+            AND t.timestamp = e.timestamp AND t.retention = e.retention
     WHERE v.verb IS NULL OR v.verb <> e.verb OR s.segment IS NULL OR e.timestamp NOT BETWEEN s.lowest AND s.highest
         OR t.sequence IS NULL AND event_target(e.body) <> e.agent_id
     UNION ALL

@@ -37,14 +37,15 @@ func requireEventPlans(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	all := statements(t)
 	for name, index := range map[string]string{
-		"eventList":         `_sequence_key$`,
-		"eventListByVerb":   `_verb_sequence_idx$`,
-		"eventListByKind":   `_kind_sequence_idx$`,
-		"eventListByAgent":  `_agent_id_kind_sequence_idx$`,
-		"eventListByTarget": `_sequence_key$`,
-		"eventRangeAll":     `_sequence_key$`,
-		"eventRange":        `_kind_sequence_idx$`,
-		"eventGet":          `_event_id_key$`,
+		"eventList":                 `_sequence_key$`,
+		"eventListByVerb":           `_verb_sequence_idx$`,
+		"eventListByKind":           `_kind_sequence_idx$`,
+		"eventListByAgent":          `_agent_id_kind_sequence_idx$`,
+		"eventListByTarget":         `_sequence_key$`,
+		"eventListByTargetAndAgent": `_sequence_key$`,
+		"eventRangeAll":             `_sequence_key$`,
+		"eventRange":                `_kind_sequence_idx$`,
+		"eventGet":                  `_event_id_key$`,
 	} {
 		for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
 			for _, setting := range []string{planInOrder, "SET plan_cache_mode = " + mode} {
@@ -59,6 +60,34 @@ func requireEventPlans(t *testing.T, conn *pgx.Conn) {
 				require.Regexp(t, `Index (Only )?Scan$`, step[1], "%s, %s\n%s", name, mode, plan)
 				require.Regexp(t, index, step[2], "%s, %s\n%s", name, mode, plan)
 			}
+		}
+	}
+}
+
+// The deeds done to a target come by the kind that is asked for, and no others are read.
+func TestTargetPlans(t *testing.T) {
+	address := fresh(t)
+	s := openURL(t, address)
+	var rows []store.EventRow
+	for i := range int64(3000) {
+		rows = append(rows, targeted(at(i, sampleTime.Add(time.Duration(i)*time.Hour))))
+	}
+	appendEvents(t, s, rows...)
+	require.NoError(t, execute(t.Context(), address, "ANALYZE"))
+	conn := connected(t, address)
+	for name, want := range map[string]string{
+		"eventListByTarget":         `Backward using event_targets_pkey on event_targets\b.*\n +Index Cond: .*target_agent_id = ANY .* AND \(kind = k.kind\) AND \(sequence >= .* AND \(sequence < `,
+		"eventListByTargetAndAgent": `Backward using event_targets_by_agent on event_targets\b.*\n +Index Cond: .*\(agent_id = ANY .* AND \(target_agent_id = .* AND \(kind = k.kind\) AND \(sequence >= .* AND \(sequence < `,
+	} {
+		for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
+			require.NoError(t, conn.DeallocateAll(t.Context()))
+			_, err := conn.Exec(t.Context(), "BEGIN; "+planInOrder+"; SET LOCAL plan_cache_mode = "+mode)
+			require.NoError(t, err)
+			plan := explainWith(t, conn, name, statements(t)[name])
+			require.Regexp(t, want, plan)
+			require.NotRegexp(t, `Seq Scan|Bitmap`, plan)
+			_, err = conn.Exec(t.Context(), "ROLLBACK")
+			require.NoError(t, err)
 		}
 	}
 }
@@ -94,14 +123,15 @@ func TestATargetIsLookedUpInItsPartition(t *testing.T) {
 
 // arguments that every list and range takes, as text of SQL.
 var listArguments = map[string]string{
-	"eventList":         "(0, 1900000000000, 0, 5000, 100)",
-	"eventListByVerb":   "(0, 1900000000000, 0, 5000, 100, 'token.issued', '')",
-	"eventListByKind":   "(0, 1900000000000, 0, 5000, 100, '', 'success', 'acme')",
-	"eventListByAgent":  "(0, 1900000000000, 0, 5000, 100, '', '', '', 'agent')",
-	"eventListByTarget": "(0, 1900000000000, 0, 5000, 100, '', '', '', '', 'agent')",
-	"eventRangeAll":     "(5, 100)",
-	"eventRange":        "(5, 5000, 100, 'acme')",
-	"eventGet":          "('acme', 'event-5')",
+	"eventList":                 "(0, 1900000000000, 0, 5000, 100)",
+	"eventListByVerb":           "(0, 1900000000000, 0, 5000, 100, 'token.issued', '')",
+	"eventListByKind":           "(0, 1900000000000, 0, 5000, 100, '', 'success', 'acme')",
+	"eventListByAgent":          "(0, 1900000000000, 0, 5000, 100, '', '', '', 'agent')",
+	"eventListByTarget":         "(0, 1900000000000, 0, 5000, 100, '', '', '', 'agent')",
+	"eventListByTargetAndAgent": "(0, 1900000000000, 0, 5000, 100, '', '', '', 'agent', 'admin')",
+	"eventRangeAll":             "(5, 100)",
+	"eventRange":                "(5, 5000, 100, 'acme')",
+	"eventGet":                  "('acme', 'event-5')",
 }
 
 func explainWith(t *testing.T, conn *pgx.Conn, name, query string) string {

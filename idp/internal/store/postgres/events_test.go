@@ -195,6 +195,8 @@ func TestHiddenEventsAreFound(t *testing.T) {
 		{"UPDATE events SET timestamp = timestamp + 1 WHERE sequence = 1", 1},
 		{"DELETE FROM event_targets", 1},
 		{"UPDATE event_targets SET target_agent_id = 'other'", 1},
+		{"UPDATE event_targets SET kind = kind + 1", 1},
+		{"UPDATE event_targets SET agent_id = 'other'", 1},
 		{"UPDATE event_targets SET timestamp = timestamp + 1", 1},
 		{"UPDATE event_targets SET retention = 'free'", 1},
 		{"DELETE FROM event_segments WHERE segment = 1", 4096},

@@ -21,8 +21,8 @@ const (
 INSERT INTO event_segments (segment, lowest, highest)
 SELECT sequence >> 12, min(timestamp), max(timestamp) FROM events GROUP BY 1`
 	loadTargets = `
-INSERT INTO event_targets (target_agent_id, sequence, timestamp, retention)
-SELECT event_target(body), sequence, timestamp, retention FROM events WHERE event_target(body) <> agent_id`
+INSERT INTO event_targets (target_agent_id, agent_id, kind, sequence, timestamp, retention)
+SELECT event_target(body), agent_id, kind, sequence, timestamp, retention FROM events WHERE event_target(body) <> agent_id`
 	loadEventHead = `UPDATE event_head SET next = $1 WHERE id = 1`
 )
 

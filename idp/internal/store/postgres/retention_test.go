@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"testing"
 	"testing/fstest"
@@ -148,49 +147,4 @@ func TestFoundingsMoveToTheirClass(t *testing.T) {
 	require.ErrorContains(t, execute(t.Context(), address, "DELETE FROM events_free"), "append-only")
 	appendEvents(t, s, sample(3))
 	require.Equal(t, 0, count(t, address, "SELECT count(*) FROM information_schema.role_table_grants WHERE table_name = 'events' AND privilege_type = 'DELETE'"))
-}
-
-// targeted is the sample of an event that an administrator did to an agent.
-func targeted(e store.EventRow) store.EventRow {
-	e.AgentID, e.Body = "admin", fmt.Appendf(nil, `{"metadata":{"targetAgentId":"agent"},"sequence":%d}`, e.Sequence)
-	return e
-}
-
-func TestEventsOfBeforeGetTheirTarget(t *testing.T) {
-	address := pgtest.URL(t)
-	require.NoError(t, migrate(t.Context(), address, until(t, "0012"), quietly))
-	for _, statement := range []string{
-		"SELECT event_month(1773000000000)", "SELECT event_kind('acme', 'agent.suspended', 'success')",
-		`INSERT INTO events SELECT place - 1, 1773000000000, k.kind, k.verb, 'free', 'event-' || place, actor, convert_to(body, 'UTF8')
-		FROM (VALUES (1, 'admin', '{"metadata":{"targetAgentId":"agent"}}'), (2, 'agent', '{"metadata":{"targetAgentId":"agent"}}'), (3, 'agent', '{}'),
-			(4, '', '{"metadata":{"targetAgentId":"agent"}}')) AS e (place, actor, body), event_kinds AS k`,
-	} {
-		require.NoError(t, execute(t.Context(), address, statement), statement)
-	}
-	require.NoError(t, migrateQuietly(t.Context(), address))
-	s := openURL(t, address)
-	found := listed(t, s, store.EventFilter{TargetAgentID: "agent", Limit: 10})
-	require.Len(t, found, 2)
-	require.Equal(t, []int64{3, 0}, []int64{found[0].Sequence, found[1].Sequence})
-	require.Equal(t, int64(-1), hidden(t, s))
-}
-
-// Of what is pruned no target is left, and of what is kept all are. The role
-// that serves can do no more to them.
-func TestTargetsArePrunedWithTheirEvents(t *testing.T) {
-	owner, service := separated(t)
-	s := openURL(t, service)
-	appendAll(t, s, targeted(sample(0)), targeted(sample(1)), targeted(at(2, sampleMonth.AddDate(0, 1, 0))))
-	require.Equal(t, 3, count(t, owner, "SELECT count(*) FROM event_targets WHERE target_agent_id = 'agent'"))
-	takeAll(t, s, 1)
-	require.False(t, dropped(t, s))
-	require.Equal(t, 3, count(t, owner, "SELECT count(*) FROM event_targets"))
-	segment := store.PrunedSegment{Pruning: [32]byte{2}, Bitmap: store.Bitmap{0b10}}
-	require.NoError(t, s.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		return tx.Retention.Record(ctx, []store.PrunedSegment{segment})
-	}))
-	require.True(t, dropped(t, s))
-	require.Equal(t, 1, count(t, owner, "SELECT count(*) FROM event_targets"))
-	require.Len(t, listed(t, s, store.EventFilter{TargetAgentID: "agent", Limit: 10}), 1)
-	require.Equal(t, int64(-1), hidden(t, s))
 }

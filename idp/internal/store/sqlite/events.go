@@ -168,16 +168,19 @@ func (t events) summarize(ctx context.Context, rows []store.EventRow) error {
 	return nil
 }
 
-const eventTarget = `INSERT INTO event_targets (target_agent_id, sequence) VALUES (?1, ?2)`
+const eventTarget = `
+INSERT INTO event_targets (target_agent_id, sequence, organization_id, agent_id, action, outcome)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
 
-// target keeps to whom it was done.
+// target keeps to whom it was done, by whom, and what.
 func (t events) target(ctx context.Context, rows []store.EventRow) error {
 	for i := range rows {
-		target := rows[i].Target()
+		e := &rows[i]
+		target := e.Target()
 		if target == "" {
 			continue
 		}
-		if _, err := t.exec(ctx, eventTarget, target, rows[i].Sequence); err != nil {
+		if _, err := t.exec(ctx, eventTarget, target, e.Sequence, e.OrganizationID, e.AgentID, string(e.Action), string(e.Outcome)); err != nil {
 			return err
 		}
 	}
@@ -254,6 +257,9 @@ WHERE NOT EXISTS (
             SELECT substr(marked.rest, 1, instr(marked.rest, '"') - 1) AS target
             FROM (SELECT substr(CAST(events.body AS TEXT), instr(CAST(events.body AS TEXT), '"targetAgentId":"') + 17) AS rest) AS marked) AS named
         WHERE named.target <> '' AND named.target <> events.agent_id
-            AND NOT EXISTS (SELECT 1 FROM event_targets AS t WHERE t.target_agent_id = named.target AND t.sequence = events.sequence))`
+            AND NOT EXISTS (
+                SELECT 1 FROM event_targets AS t
+                WHERE t.target_agent_id = named.target AND t.sequence = events.sequence AND t.organization_id = events.organization_id
+                    AND t.agent_id = events.agent_id AND t.action = events.action AND t.outcome = events.outcome))`
 
 func (t events) Hidden(ctx context.Context) (int64, error) { return t.number(ctx, eventHidden) }

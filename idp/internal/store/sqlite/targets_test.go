@@ -25,6 +25,11 @@ func TestEventsOfBeforeGetTheirTarget(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, rows, 2)
 		require.Equal(t, []int64{3, 0}, []int64{rows[0].Sequence, rows[1].Sequence})
+		rows, err = tx.Events.List(ctx, store.EventFilter{
+			TargetAgentID: "agent", OrganizationID: "acme", AgentID: "admin", Action: idp.ActionAgentSuspended, Outcome: idp.Success, Limit: 10,
+		})
+		require.NoError(t, err)
+		require.Len(t, rows, 1)
 		hidden, err := tx.Events.Hidden(ctx)
 		require.Equal(t, int64(-1), hidden)
 		return err

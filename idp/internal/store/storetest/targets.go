@@ -29,8 +29,10 @@ func othersDeeds(t *testing.T, b Backend) {
 	require.Equal(t, []store.EventRow{rows[0]}, listEvents(t, b.DB, store.EventFilter{TargetAgentID: "agent", AgentID: "admin", Limit: 10}))
 	require.Empty(t, listEvents(t, b.DB, store.EventFilter{TargetAgentID: "admin", Limit: 10}))
 	require.EqualValues(t, -1, hiddenEvent(t, b.DB))
-	require.NoError(t, b.Exec(t.Context(), "DELETE FROM event_targets WHERE sequence = 2"))
+	require.NoError(t, b.Exec(t.Context(), "UPDATE event_targets SET agent_id = 'other' WHERE sequence = 2"))
 	require.EqualValues(t, 2, hiddenEvent(t, b.DB))
+	require.NoError(t, b.Exec(t.Context(), "DELETE FROM event_targets WHERE sequence = 0"))
+	require.EqualValues(t, 0, hiddenEvent(t, b.DB))
 }
 
 func targetFilters() []store.EventFilter {
