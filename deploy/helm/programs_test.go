@@ -5,6 +5,7 @@ package helm_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,8 +25,7 @@ func TestProgramsTakeTheConfiguration(t *testing.T) {
 			if p.binary == "" {
 				continue
 			}
-			folder := mounts(t, m)
-			var env []string
+			folder, env := mounts(t, m), imageEnvironment(t, binaries[p.binary])
 			for _, v := range m.environment(t, c) {
 				switch {
 				case v.ValueFrom != nil:
@@ -36,13 +36,35 @@ func TestProgramsTakeTheConfiguration(t *testing.T) {
 					env = append(env, v.Name+"="+v.Value)
 				}
 			}
-			out, trouble, good := run(t, env, top+"/.cache/programs/"+binaries[p.binary], "check-config")
+			path := top + "/.cache/programs/" + binaries[p.binary]
+			if slices.Contains(c.Args, "migrate") {
+				_, trouble, _ := run(t, env, path, "migrate", "status") // of a database that is not there
+				require.NotContains(t, trouble, "the configuration has", m.name)
+				require.Contains(t, trouble, "db.example.com", m.name)
+				ran++
+				continue
+			}
+			out, trouble, good := run(t, env, path, "check-config")
 			require.True(t, good, "%s\n%s", out, trouble)
 			require.NotContains(t, trouble, "unknown", "a variable that it does not know")
 			ran++
 		}
 	})
 	require.Equal(t, 3+2+4, ran, "three servers, two migrations, four sidecars")
+}
+
+// imageEnvironment is what the image sets for its program, unless a manifest does.
+func imageEnvironment(t *testing.T, binary string) (env []string) {
+	t.Helper()
+	dockerfile, err := os.ReadFile(map[string]string{"agentidp": "../idp.Dockerfile", "agentidp-sidecar": "../sidecar.Dockerfile"}[binary])
+	require.NoError(t, err)
+	for line := range strings.Lines(string(dockerfile)) {
+		if given, isENV := strings.CutPrefix(line, "ENV AGENTIDP_"); isENV {
+			env = append(env, strings.Fields("AGENTIDP_"+given)...)
+		}
+	}
+	require.NotEmpty(t, env)
+	return env
 }
 
 // mounts is a folder with what the containers find in their volumes.

@@ -118,6 +118,15 @@ type Settings[C any] struct {
 	Process Process
 	Prefix  string // of environment variables
 	Default func() C
+
+	concerning []string
+}
+
+// Concerning are the same settings for commands that use those keys alone, and
+// need not be told what others must be.
+func (s Settings[C]) Concerning(keys ...string) Settings[C] {
+	s.concerning = keys
+	return s
 }
 
 // Command makes a command that takes every setting as a flag, and loads them
@@ -130,7 +139,7 @@ func (s Settings[C]) Command(use, short, long string, run func(cmd *cobra.Comman
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg := s.Default()
 		err := config.Load(&cfg, config.Options{
-			File: *file, Prefix: s.Prefix, Environ: s.Process.Environ, Flags: cmd.Flags(),
+			File: *file, Prefix: s.Prefix, Environ: s.Process.Environ, Flags: cmd.Flags(), Concerning: s.concerning,
 			Warn: func(text string) { fmt.Fprintf(s.Process.Stderr, "%s: warning: %s\n", cmd.Root().Name(), text) },
 		})
 		if err != nil {

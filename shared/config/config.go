@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -52,6 +53,10 @@ type Options struct {
 	Environ []string       // "NAME=value" as os.Environ gives it
 	Flags   *pflag.FlagSet // after parsing, filled by Flags; only changed flags count
 
+	// Concerning are the keys whose rules count, for a command that uses no other
+	// settings. Empty: all.
+	Concerning []string
+
 	// Warn is told of each variable under Prefix that no setting has. May be nil.
 	Warn func(text string)
 }
@@ -73,6 +78,9 @@ func Load(dst any, opts Options) error {
 	l.flags()
 	if checker, ok := dst.(Checker); ok {
 		for _, p := range checker.Validate() {
+			if len(opts.Concerning) > 0 && !slices.Contains(opts.Concerning, p.Key) {
+				continue
+			}
 			if p.Source == "" {
 				p.Source = l.sources[p.Key]
 			}

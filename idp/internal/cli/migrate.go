@@ -12,6 +12,8 @@ import (
 )
 
 func (p program) migrate() *cobra.Command {
+	// whoever migrates needs no issuer, and must not need the master key
+	p.settings = p.settings.Concerning("data_dir", "database_url", "database_direct_url")
 	return command.Group("migrate", "The database schema", p.migrateUp(), p.migrateStatus())
 }
 

@@ -17,7 +17,8 @@ func TestMigrate(t *testing.T) {
 		first   string
 	}{
 		"sqlite":   {nil, []string{"--data-dir", data}, "0001_registry.sql"},
-		"postgres": {[]string{"DATABASE_URL=" + pgtest.URL(t), "AGENTIDP_MASTER_KEY=" + masterKey}, []string{"--data-dir", data}, "0001_registry.sql"},
+		// as the image sets it, and without what only a server needs: issuer and master key
+		"postgres": {[]string{"DATABASE_URL=" + pgtest.URL(t), "AGENTIDP_ADDR=0.0.0.0:8080"}, []string{"--data-dir", data}, "0001_registry.sql"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			migrate := func(command string) (int, string, string) {
@@ -39,6 +40,13 @@ func TestMigrate(t *testing.T) {
 			require.Contains(t, stdout, c.first)
 		})
 	}
+}
+
+func TestMigrateChecksWhatItUses(t *testing.T) {
+	status, _, stderr := run(t, []string{"DATABASE_URL=mysql://db", "AGENTIDP_ADDR=0.0.0.0:8080"}, "migrate", "up")
+	require.Equal(t, 2, status, stderr)
+	require.Contains(t, stderr, "1 problem(s)")
+	require.Contains(t, stderr, "database_url (environment DATABASE_URL): must be a postgres:// URL")
 }
 
 const masterKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"

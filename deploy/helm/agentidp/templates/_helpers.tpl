@@ -40,7 +40,7 @@ capabilities: { drop: [ALL] }
     items: [{ key: {{ index . 1 | quote }}, path: {{ index . 2 }} }]
 {{- end }}
 
-{{/* What opens the store: all that a migration is given beside the database. */}}
+{{/* What opens the signing keys. A migration needs none of it. */}}
 {{- define "agentidp.keyFiles" -}}
 {{- with .Values.masterKey }}{{ if .existingSecret }}
 {{ include "agentidp.secretFile" (list .existingSecret .key "master-key") }}
