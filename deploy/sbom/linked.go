@@ -88,9 +88,9 @@ func linked(root, file, pkg string) (program, error) {
 // list names the packages of a program for the platform and tags it was built with.
 func list(root, pkg string, info *debug.BuildInfo) ([]listed, error) {
 	args := []string{"list", "-deps", "-json=Dir,Standard,Module"}
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "GOWORK=") || strings.HasPrefix(v, "GOFLAGS=") || strings.HasPrefix(v, "PWD=")
-	})
+	env := append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "GOFLAGS=") || strings.HasPrefix(v, "PWD=")
+	}), "GOWORK=off") // as `make build`: go.mod alone says what is released
 	for _, set := range info.Settings {
 		switch set.Key {
 		case "-tags":
