@@ -4,6 +4,7 @@ package deploy_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -75,6 +76,23 @@ func TestTheExampleEnvironmentIsComplete(t *testing.T) {
 		}
 	}
 	require.Equal(t, asked, named)
+}
+
+// A second run would make a database whose passwords nobody has.
+func TestSecretsAreWrittenOnceAndForTheirOwner(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".env")
+	write := func() error { return exec.CommandContext(t.Context(), "compose/secrets", file).Run() }
+	require.NoError(t, write())
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+	first, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NotRegexp(t, `(?m)^[A-Z_]+=$`, string(first), "left empty")
+	require.Error(t, write())
+	second, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, first, second)
 }
 
 // The rules want the jobs' names.

@@ -21,7 +21,8 @@ func (w *world) root(t *testing.T, name string) {
 	s := w.Project.Services[name]
 	root := filepath.Join(w.dir, "roots", name)
 	require.NoError(t, os.MkdirAll(root, 0o755))
-	if s.Build != nil {
+	_, ours := w.Images[name]
+	if ours {
 		w.assemble(t, name, root)
 		run(t, root, "mount", "--bind", root, root)
 	} else {
@@ -64,7 +65,7 @@ func (w *world) root(t *testing.T, name string) {
 		target, options, _ := strings.Cut(entry, ":")
 		mount(target, false, "-t", "tmpfs", "-o", options, "tmpfs")
 	}
-	run(t, w.dir, "mount", "-o", map[bool]string{true: "remount,bind,ro", false: "remount,ro"}[s.Build != nil], root)
+	run(t, w.dir, "mount", "-o", map[bool]string{true: "remount,bind,ro", false: "remount,ro"}[ours], root)
 	for _, do := range later {
 		do()
 	}

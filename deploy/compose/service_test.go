@@ -81,7 +81,11 @@ func (w *world) up(ctx context.Context, name string) error {
 	}) {
 		return w.healthy(ctx, name)
 	}
-	<-p.ended
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		return fmt.Errorf("%s does not end: %w\n%s", name, ctx.Err(), w.logs())
+	}
 	if p.err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, p.err, w.logs())
 	}

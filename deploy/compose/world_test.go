@@ -42,7 +42,6 @@ type world struct {
 }
 
 type service struct {
-	Build               *struct{}
 	Image, User         string
 	Entrypoint, Command []string
 	Environment         map[string]string
@@ -85,7 +84,7 @@ func enter(t *testing.T) {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	programs := commandtest.Build(t, "", nil, "idp/cmd/agentidp", "sidecar/cmd/agentidp-sidecar", "deploy/dev/cmd/notes", "deploy/dev/cmd/enrol")
 	run(t, dir, "sh", "-c", "apt-get -qq download ca-certificates && dpkg-deb -x ca-certificates_*.deb deb && cat deb/usr/share/ca-certificates/mozilla/*.crt >ca-certificates.crt")
-	run(t, "../images", "sh", "-ec", `set -a; ../compose/secrets >`+dir+`/.env; . `+dir+`/.env; AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=10000 GOWORK=off GOFLAGS= go run ./resolve "${IMAGES_TOP:-../..}" >`+dir+`/resolved.json`)
+	run(t, "../images", "sh", "-ec", `set -a; ../compose/secrets `+dir+`/.env; . `+dir+`/.env; AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=10000 GOWORK=off GOFLAGS= go run ./resolve "${IMAGES_TOP:-../..}" >`+dir+`/resolved.json`)
 	command := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
 		"setpriv", "--no-new-privs", os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
 	command.Env = append(os.Environ(), "COMPOSE_WORLD="+dir, "COMPOSE_PROGRAMS="+programs)

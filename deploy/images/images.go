@@ -25,6 +25,16 @@ func Load(ctx context.Context, top string, variables, profiles []string) (*types
 	return options.LoadProject(ctx)
 }
 
+// Build is how the service's image is built, here or by another service; nil: it is somebody else's.
+func Build(project *types.Project, service types.ServiceConfig) *types.BuildConfig {
+	for _, other := range project.Services {
+		if other.Image == service.Image && other.Build != nil {
+			return other.Build
+		}
+	}
+	return nil
+}
+
 // Copy is one COPY of an image.
 type Copy struct {
 	From, Chown, Chmod string

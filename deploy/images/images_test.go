@@ -33,10 +33,12 @@ func top() string {
 // secrets are the variables of a new .env.
 func secrets(t *testing.T) []string {
 	t.Helper()
-	printed, err := exec.CommandContext(t.Context(), filepath.Join(top(), "deploy/compose/secrets")).Output()
+	file := filepath.Join(t.TempDir(), ".env")
+	require.NoError(t, exec.CommandContext(t.Context(), filepath.Join(top(), "deploy/compose/secrets"), file).Run())
+	written, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var variables []string
-	for line := range strings.Lines(string(printed)) {
+	for line := range strings.Lines(string(written)) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 			require.NotRegexp(t, "^[A-Z_]+=$", line, "left empty")
 			variables = append(variables, line)
@@ -80,13 +82,30 @@ func TestComposeIsHardened(t *testing.T) {
 			require.NotContains(t, volume.Source, "docker.sock", name)
 			require.Equal(t, volume.Type == types.VolumeTypeBind, volume.ReadOnly, "%s: a file of ours is for reading", name)
 		}
-		if s.Build == nil {
+		if images.Build(project, s) == nil {
 			require.Regexp(t, `:v?\d+\.\d+|:17$`, s.Image, "%s: a version is named", name)
 		}
 	}
 	for _, name := range []string{"store", "api", "metrics"} {
 		require.True(t, project.Networks[name].Internal, name)
 	}
+}
+
+// One service builds an image, the others use it, and no registry is asked for one of that name.
+func TestComposeBuildsEachImageOnce(t *testing.T) {
+	project, err := images.Load(t.Context(), top(), secrets(t), []string{"*"})
+	require.NoError(t, err)
+	built := map[string]string{}
+	for name, s := range project.Services {
+		if s.Build != nil {
+			require.Empty(t, built[s.Image], "%s and %s build %s", name, built[s.Image], s.Image)
+			require.Equal(t, types.PullPolicyBuild, s.PullPolicy, name)
+			built[s.Image] = name
+		} else if images.Build(project, s) != nil {
+			require.Equal(t, types.PullPolicyNever, s.PullPolicy, name)
+		}
+	}
+	require.Len(t, built, len(dockerfiles))
 }
 
 // A service that waits for another to be well needs that one to say so.
@@ -99,8 +118,8 @@ func TestComposeWaitsForWhatAnswers(t *testing.T) {
 			switch how.Condition {
 			case types.ServiceConditionHealthy:
 				tested := other.HealthCheck != nil && !other.HealthCheck.Disable
-				if other.Build != nil && other.HealthCheck == nil {
-					image, err := images.Read(filepath.Join(top(), other.Build.Dockerfile))
+				if build := images.Build(project, other); build != nil && other.HealthCheck == nil {
+					image, err := images.Read(filepath.Join(top(), build.Dockerfile))
 					require.NoError(t, err)
 					tested = len(image.Test) > 0
 				}

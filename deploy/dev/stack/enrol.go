@@ -3,10 +3,11 @@ package stack
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
-
-	"net/http"
+	"slices"
 )
 
 func (s *Stack) sidecarFile() string { return filepath.Join(s.Dir, "sidecar.json") }
@@ -68,21 +69,49 @@ type Registered struct {
 	Credential
 }
 
-// Register makes an agent and a credential for it.
+// Register gives the agent of this registration a credential. Who was cut off
+// before the credential was kept asks again: the agent that is there then is taken.
 func (c *Client) Register(ctx context.Context, r Registration) (Registered, error) {
 	r.Version, r.Owner, r.DeploymentEnv = "1.0.0", "demo", "development"
-	var agent struct {
-		AgentID string `json:"agentId"`
-	}
-	if err := c.JSON(ctx, http.MethodPost, "/api/v1/agents", r, &agent); err != nil {
+	agentID, err := c.agent(ctx, r)
+	if err != nil {
 		return Registered{}, err
 	}
 	var credential struct {
 		CredentialID string `json:"credentialId"`
 		Credential
 	}
-	if err := c.JSON(ctx, http.MethodPost, "/api/v1/agents/"+agent.AgentID+"/credentials", struct{}{}, &credential); err != nil {
+	if err := c.JSON(ctx, http.MethodPost, "/api/v1/agents/"+agentID+"/credentials", struct{}{}, &credential); err != nil {
 		return Registered{}, err
 	}
-	return Registered{AgentID: agent.AgentID, CredentialID: credential.CredentialID, Credential: credential.Credential}, nil
+	return Registered{AgentID: agentID, CredentialID: credential.CredentialID, Credential: credential.Credential}, nil
+}
+
+// agent is the id of the active agent of this registration, which is made if there is none.
+func (c *Client) agent(ctx context.Context, r Registration) (string, error) {
+	query := url.Values{"q": {r.Email}, "status": {"active"}}
+	if r.OrganizationID != "" {
+		query.Set("organizationId", r.OrganizationID)
+	}
+	type agent struct {
+		AgentID string `json:"agentId"`
+		Registration
+	}
+	var found struct{ Data []agent }
+	if err := c.JSON(ctx, http.MethodGet, "/api/v1/agents?"+query.Encode(), nil, &found); err != nil {
+		return "", err
+	}
+	for _, a := range found.Data {
+		if a.Email != r.Email {
+			continue
+		}
+		slices.Sort(a.Capabilities)
+		if a.AgentType != r.AgentType || !slices.Equal(a.Capabilities, slices.Sorted(slices.Values(r.Capabilities))) {
+			return "", fmt.Errorf("there is another agent %s: a %s with %q", r.Email, a.AgentType, a.Capabilities)
+		}
+		return a.AgentID, nil
+	}
+	var made agent
+	err := c.JSON(ctx, http.MethodPost, "/api/v1/agents", r, &made)
+	return made.AgentID, err
 }

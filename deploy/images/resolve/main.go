@@ -26,10 +26,11 @@ func run(top string) error {
 	}
 	built := map[string]images.Image{}
 	for name, service := range project.Services {
-		if service.Build == nil {
+		build := images.Build(project, service)
+		if build == nil {
 			continue
 		}
-		if built[name], err = images.Read(filepath.Join(service.Build.Context, service.Build.Dockerfile)); err != nil {
+		if built[name], err = images.Read(filepath.Join(build.Context, build.Dockerfile)); err != nil {
 			return err
 		}
 	}

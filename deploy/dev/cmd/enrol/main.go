@@ -1,5 +1,6 @@
 // Enrol gives a sidecar its credential: it registers an agent for it as the
-// administrator and writes a settings file. It does nothing when the file is there.
+// administrator and writes a settings file. It does nothing when the file is there,
+// and may be repeated when it was cut off.
 // The administrator is the one of AGENTIDP_CLIENT_ID and AGENTIDP_CLIENT_SECRET, else of the file.
 package main
 
