@@ -1,0 +1,153 @@
+variable "project" {
+  type        = string
+  description = "Project that everything is made in."
+}
+
+variable "name" {
+  type        = string
+  description = "First part of the name of everything."
+  default     = "agentidp"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,10}$", var.name))
+    error_message = "The name is 3 to 11 of a-z, 0-9 and -, and begins with a letter."
+  }
+}
+
+variable "stage" {
+  type        = string
+  description = "How far to go: stores, then schema (the jobs are there), serve (the IdP runs), sidecars (so does the API behind its sidecar)."
+  default     = "stores"
+
+  validation {
+    condition     = contains(["stores", "schema", "serve", "sidecars"], var.stage)
+    error_message = "The stage is stores, schema, serve or sidecars."
+  }
+}
+
+variable "idp_host" {
+  type        = string
+  description = "Public host name of the IdP: the issuer is https:// and this."
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.idp_host))
+    error_message = "The host is a name, as idp.example.com."
+  }
+}
+
+variable "api_host" {
+  type        = string
+  description = "Public host name of the API."
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.api_host))
+    error_message = "The host is a name, as notes.example.com."
+  }
+}
+
+variable "idp_image" {
+  type        = string
+  description = "Image of the IdP, by digest."
+}
+
+variable "migration_image" {
+  type        = string
+  description = "Image that migrates, ahead of idp_image during an upgrade. Null: idp_image."
+  default     = null
+}
+
+variable "sidecar_image" {
+  type        = string
+  description = "Image of the sidecar, by digest."
+}
+
+variable "bootstrap_client_id" {
+  type        = string
+  description = "Client id of the first administrator, as aidp_c_…"
+}
+
+variable "api" {
+  type = object({
+    image   = string
+    port    = number
+    command = optional(list(string))
+    args    = optional(list(string))
+    env     = optional(map(string), {})
+    cpu     = optional(string, "1")
+    memory  = optional(string, "512Mi")
+  })
+  description = "The API's container, and the port that it listens at within the instance."
+}
+
+variable "sidecar" {
+  type = object({
+    audience  = string
+    client_id = string
+  })
+  description = "The resource that tokens for the API are for, and the client id of the sidecars' agent, as far as it is known: any text until the stage sidecars."
+}
+
+variable "secret_versions" {
+  type        = map(string)
+  description = "Version of each secret that people write, by its short name; default 1. A new one is a new revision."
+  default     = {}
+}
+
+variable "notification_channels" {
+  type        = list(string)
+  description = "Ids of the channels that alerts go to (projects/…/notificationChannels/…)."
+}
+
+variable "regions" {
+  type = map(object({
+    short      = string
+    cidr       = string
+    generation = optional(number, 1)
+  }))
+  description = "Each region, with a short word for names, the range of its subnet, and a number that its database's instance is counted by: raise it when that has to be made anew. A region cannot be taken away: where secrets are kept is decided when they are made."
+
+  default = {
+    us-central1     = { short = "us", cidr = "10.64.0.0/24" }
+    europe-west1    = { short = "eu", cidr = "10.64.1.0/24" }
+    asia-northeast1 = { short = "apac", cidr = "10.64.2.0/24" }
+  }
+
+  validation {
+    condition     = length(var.regions) >= 2 && alltrue([for of in values(var.regions) : can(regex("^[a-z][a-z0-9]{0,3}$", of.short)) && of.generation >= 1])
+    error_message = "Two regions or more; a short word has 1 to 4 letters, and a generation is 1 or more."
+  }
+
+  validation {
+    condition     = length(distinct([for of in values(var.regions) : of.short])) == length(var.regions)
+    error_message = "Two regions have the same short word."
+  }
+}
+
+variable "writer" {
+  type        = string
+  description = "Region of the primary of the database, where the IdP serves. A failover changes it: see the README."
+  default     = "us-central1"
+
+  validation {
+    condition     = contains(keys(var.regions), var.writer)
+    error_message = "The writer is one of the regions."
+  }
+}
+
+variable "api_regions" {
+  type        = list(string)
+  description = "Regions that get the API's requests. Null: all; leave one out to take it out of service."
+  default     = null
+}
+
+variable "replica_availability" {
+  type        = string
+  description = "ZONAL, or REGIONAL: replicas that are highly available before they are promoted."
+  default     = "ZONAL"
+}
+
+variable "backup_location" {
+  type        = string
+  description = "Where backups of the database are kept, as us or eu."
+  default     = "us"
+}
