@@ -35,6 +35,31 @@ async def test_a_fetch_that_ends_between_the_look_and_the_wait(half: Half) -> No
     assert await settle(keys.key(KIDS["b"]))
 
 
+async def test_a_refresh_that_lands_at_once_tells_what_there_is_not(half: Half) -> None:
+    time, fetches = half.time(), []
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        fetches.append(1)
+        return httpx.Response(200, content=key_set("a"))
+
+    keys = source(half, answer, time)
+    await settle(keys.key(KIDS["a"]))
+    take_off = keys._take_off
+
+    def landed_at_once() -> Any:
+        run = take_off()
+        if run is not None and half.name == "sync":
+            keys._flight.wait(run, 60.0)
+        return run
+
+    keys._take_off = landed_at_once
+    for later in (1_000, 11):
+        time.at += later
+        with pytest.raises(KeyError):
+            await settle(keys.key(KIDS["b"]))
+    assert len(fetches) == 2
+
+
 async def test_the_set_at_hand_is_asked_for_by_its_etag(half: Half) -> None:
     time, tags = half.time(), []
     answers: dict[str, Any] = {"status_code": 200, "content": key_set("a"), "headers": {"ETag": '"1"'}}

@@ -41,14 +41,13 @@ class AsyncKeySource:
 
     async def key(self, kid: str) -> RSAPublicKey:
         """The key with exactly this kid. KeyError: the issuer has none. UnavailableError: its keys are not known."""
+        run = self._take_off() if self._stale() or self._aged() else None
         if self._stale():
-            await self._landed(self._take_off(), None)
+            await self._landed(run, None)
             if self._stale():
                 raise UnavailableError("keys_stale", "the issuer's keys are not known")
-        elif self._aged():
-            self._take_off()
         if kid not in self._keys and not self._known_to_be_unknown(kid):
-            run = self._take_off()
+            run = run or self._take_off()  # the one begun above may have landed: another would be too soon
             brought = await self._landed(run, _REFETCH_WAIT)
             if brought and kid not in self._keys:
                 self._remember(kid)
