@@ -106,6 +106,18 @@ func (c *Credential) OverlapSecret(now time.Time) SecretHash {
 	return c.Previous
 }
 
+// OverlapEnd is until when the previous secret is accepted in an organization with
+// that MaxCredentialAge: never beyond the credential's own end. Zero: it is not at now.
+func (c *Credential) OverlapEnd(maxAge time.Duration, now time.Time) time.Time {
+	if c.OverlapSecret(now).Zero() || !c.Usable(now, maxAge) {
+		return time.Time{}
+	}
+	if end := c.End(maxAge); !end.IsZero() && end.Before(c.PreviousUntil) {
+		return end
+	}
+	return c.PreviousUntil
+}
+
 // Rotate puts secret in the place of the current one, which stays good for
 // overlap. A secret left over from an earlier rotation dies at once.
 func (c *Credential) Rotate(secret SecretHash, overlap time.Duration, now time.Time) {

@@ -116,6 +116,20 @@ func TestASecretEndsWithTheOrganizationsAge(t *testing.T) {
 	require.Equal(t, c.ExpiresAt, c.End(time.Second), "a key has no age here")
 }
 
+func TestThePreviousSecretEndsWithItsOverlapOrTheCredential(t *testing.T) {
+	c := idp.Credential{Status: idp.CredentialActive, Method: idp.MethodSecret, Secret: idp.SecretHash{Scheme: "bcrypt", Encoded: "old"}}
+	require.Zero(t, c.OverlapEnd(0, start), "no rotation")
+	c.Rotate(idp.SecretHash{Scheme: "bcrypt", Encoded: "new"}, time.Hour, start)
+	require.Equal(t, start.Add(time.Hour), c.OverlapEnd(0, start))
+	require.Zero(t, c.OverlapEnd(0, start.Add(time.Hour)), "it is over")
+	require.Equal(t, start.Add(time.Minute), c.OverlapEnd(time.Minute, start), "the organization's age")
+	c.ExpiresAt = start.Add(time.Second)
+	require.Equal(t, c.ExpiresAt, c.OverlapEnd(time.Minute, start), "its own end")
+	require.Zero(t, c.OverlapEnd(0, c.ExpiresAt), "the credential is over")
+	c.Revoke(start)
+	require.Zero(t, c.OverlapEnd(0, start))
+}
+
 func TestCredentialAgeRule(t *testing.T) {
 	for _, good := range []int64{0, 86400, 315360000} {
 		require.Empty(t, idp.CheckCredentialAge(good), good)

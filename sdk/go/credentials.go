@@ -19,6 +19,9 @@ type Credential struct {
 	ExpiresAt    *Time            `json:"expiresAt,omitempty"` // nil: never
 	RevokedAt    *Time            `json:"revokedAt,omitempty"`
 	LastUsedAt   *Time            `json:"lastUsedAt,omitempty"`
+
+	// PreviousSecretExpiresAt is until when the secret before the last rotation works too; nil: it does not.
+	PreviousSecretExpiresAt *Time `json:"previousSecretExpiresAt,omitempty"`
 }
 
 // CredentialWithSecret is a credential that was just made or rotated. The
@@ -34,6 +37,9 @@ type CredentialWithSecret struct {
 	ExpiresAt    *Time            `json:"expiresAt,omitempty"`
 	RevokedAt    *Time            `json:"revokedAt,omitempty"`
 	LastUsedAt   *Time            `json:"lastUsedAt,omitempty"`
+
+	// PreviousSecretExpiresAt is until when the old secret works too; nil: it does not.
+	PreviousSecretExpiresAt *Time `json:"previousSecretExpiresAt,omitempty"`
 }
 
 // AuthMethod is how a client proves itself.

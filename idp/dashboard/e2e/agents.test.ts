@@ -137,11 +137,14 @@ test("a secret is rotated, with overlap and at once, and a credential revoked", 
   await press(ask, "Rotate");
   const second = await secretOf(v);
   expect(second.clientId).toBe(clientId);
+  await panel(v, "Credentials").getByText("the old secret ends in").waitFor();
+  await v.inspect("rotated");
   await stage.token(agent.credential);
   const token = await stage.token(second, stage.resource);
   await press(v.page, `Rotate ${clientId}`);
   await press(ask, "Rotate");
   const third = await secretOf(v);
+  await panel(v, "Credentials").getByText("the old secret ends").waitFor({ state: "detached" });
   await expect(stage.token(second)).rejects.toThrow("invalid_client");
   await expect(stage.token(agent.credential)).rejects.toThrow("invalid_client");
   await stage.token(third);
@@ -162,7 +165,7 @@ test("a suspended agent is refused at the sidecar and its session ends; decommis
   const token = await stage.token(agent.credential, stage.resource);
   expect(await stage.call(token, "GET", "/notes")).toBe(200);
   const its = await enter("/agents", agent.credential);
-  await its.page.getByRole("link", { name: agent.email }).waitFor();
+  await its.page.getByRole("main").getByRole("link", { name: agent.email }).waitFor();
 
   const v = await enter(`/agents/${agent.agentId}`);
   const ask = v.page.getByRole("alertdialog");
@@ -176,7 +179,7 @@ test("a suspended agent is refused at the sidecar and its session ends; decommis
   await press(v.page, "Reactivate");
   await expect.poll(() => stage.call(token, "GET", "/notes")).toBe(401);
   await expect(stage.token(agent.credential)).rejects.toThrow("agent suspended");
-  await its.page.getByRole("link", { name: agent.email }).click();
+  await its.page.getByRole("main").getByRole("link", { name: agent.email }).click();
   await its.page.getByText("You were signed out: agent suspended").waitFor();
   await its.leave();
   await v.inspect("agent-suspended");

@@ -152,9 +152,9 @@ test("a suspended agent is signed out and told why; who takes its place sees not
   const v = await Visitor.arrive(browser, stage, refused);
   await v.open("/agents");
   await v.signIn(operator.credential);
-  await v.page.getByRole("link", { name: "operator@example.com" }).waitFor();
+  await v.page.getByRole("main").getByRole("link", { name: "operator@example.com" }).waitFor();
   await stage.api("PATCH", `/api/v1/agents/${operator.agentId}`, { status: "suspended" });
-  await v.page.getByRole("link", { name: "operator@example.com" }).click();
+  await v.page.getByRole("main").getByRole("link", { name: "operator@example.com" }).click();
   await v.page.getByText("You were signed out: agent suspended").waitFor();
   await v.inspect("signed-out");
   await v.leave();

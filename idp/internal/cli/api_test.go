@@ -99,6 +99,11 @@ func credentialsFact(w *world) {
 	file := filepath.Join(w.TempDir(), "secret")
 	stdout, stderr = w.input("", 0, "credentials", "rotate", w.screen.AgentID, clientID, "--overlap", "1h", "--secret-file", file, "-o", "json")
 	require.NotRegexp(w, secretForm, stdout+stderr)
+	var rotated struct{ PreviousSecretExpiresAt string }
+	require.NoError(w, json.Unmarshal([]byte(stdout), &rotated))
+	require.NotEmpty(w, rotated.PreviousSecretExpiresAt)
+	require.Regexp(w, `(?m)^`+"CREDENTIAL ID .* OLD SECRET ENDS$", w.run("credentials", "list", w.screen.AgentID))
+	require.Contains(w, w.run("credentials", "list", w.screen.AgentID), rotated.PreviousSecretExpiresAt)
 	content, err := os.ReadFile(file)
 	require.NoError(w, err)
 	require.Regexp(w, secretForm, string(content))
@@ -274,7 +279,7 @@ func revocationsFact(w *world) {
 	listed := w.run("revoke", "list")
 	require.Contains(w, listed, w.screen.AgentID)
 	require.NotEmpty(w, w.object("revoke", "list")["entries"])
-	require.Regexp(w, `^SIDECAR ID +NAME +AGENT ID`, w.run("sidecars", "list"))
+	require.Regexp(w, `^SIDECAR ID +NAME +AGENT ID +STATE +SEEN`, w.run("sidecars", "list"))
 }
 
 func emergencyFact(w *world) {

@@ -127,6 +127,12 @@ func (s *session) export(ctx context.Context, flags exportFlags) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, stream.Close()) }()
+		if isTerminal(s.Stderr) {
+			told := telling(s.Stderr, stream)
+			defer told.Close()
+			_, err = io.Copy(w, told)
+			return err
+		}
 		_, err = io.Copy(w, stream)
 		return err
 	}

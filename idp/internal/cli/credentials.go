@@ -22,14 +22,15 @@ func (p program) credentials(run importCredentials) *cobra.Command {
 func (p program) credentialsList() *cobra.Command {
 	cmd := p.api(&cobra.Command{
 		Use: "list AGENT", Short: "List the credentials of an agent", Args: takes("AGENT"),
-		Long: "List prints an agent's credentials, revoked ones too, never a secret.", Example: "  agentidp credentials list screener-001@example.com",
+		Long: `List prints an agent's credentials, revoked ones too, never a secret. OLD SECRET ENDS is
+until when the secret before a rotation with --overlap works too.`, Example: "  agentidp credentials list screener-001@example.com",
 	}, briefly, func(ctx context.Context, s *session, args []string) error {
 		id, err := s.agentID(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		return list(s.out, s.Credentials(ctx, id), 0, []string{"CREDENTIAL ID", "CLIENT ID", "METHOD", "STATUS", "CREATED", "EXPIRES", "LAST USED"}, func(c agentidp.Credential) []string {
-			return []string{c.CredentialID, c.ClientID, string(c.AuthMethod), string(c.Status), c.CreatedAt.String(), at(c.ExpiresAt), at(c.LastUsedAt)}
+		return list(s.out, s.Credentials(ctx, id), 0, []string{"CREDENTIAL ID", "CLIENT ID", "METHOD", "STATUS", "CREATED", "EXPIRES", "LAST USED", "OLD SECRET ENDS"}, func(c agentidp.Credential) []string {
+			return []string{c.CredentialID, c.ClientID, string(c.AuthMethod), string(c.Status), c.CreatedAt.String(), at(c.ExpiresAt), at(c.LastUsedAt), at(c.PreviousSecretExpiresAt)}
 		})
 	})
 	return p.completesAgents(cmd)
@@ -193,7 +194,11 @@ func (s *session) showSecret(c agentidp.CredentialWithSecret, file *os.File, fai
 		if c.ClientSecret != "" {
 			rows = append(rows, []string{"secret", c.ClientSecret})
 		}
-		return append(rows, []string{"method", string(c.AuthMethod)}, []string{"expires", at(c.ExpiresAt)})
+		rows = append(rows, []string{"method", string(c.AuthMethod)}, []string{"expires", at(c.ExpiresAt)})
+		if c.PreviousSecretExpiresAt != nil {
+			rows = append(rows, []string{"old secret ends", at(c.PreviousSecretExpiresAt)})
+		}
+		return rows
 	})
 	if c.ClientSecret != "" {
 		fmt.Fprintf(s.Stderr, "the secret is shown this once: keep it now; to use it here: agentidp login --profile NAME --url %s --client-id %s, which asks for it\n", s.URL(), plain(c.ClientID))

@@ -102,9 +102,9 @@ func (o output) table(header []string, rows [][]string) error {
 
 // The words that stand out, by how good they are.
 var (
-	good = []string{"active", "success", "ok", "allow"}
+	good = []string{"active", "success", "ok", "allow", "connected"}
 	fair = []string{"suspended", "next", "degraded", "retired", "failure", "skipped"}
-	bad  = []string{"decommissioned", "revoked", "denied", "unavailable", "deny", "WRONG", "dead"}
+	bad  = []string{"decommissioned", "revoked", "denied", "unavailable", "deny", "WRONG", "dead", "away"}
 )
 
 func (o output) paint(word string) string {

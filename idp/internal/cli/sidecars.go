@@ -17,16 +17,18 @@ func (p program) sidecars() *cobra.Command {
 	var organization string
 	cmd := p.api(&cobra.Command{
 		Use: "list", Short: "List the sidecars, most recently seen first", Args: takes(),
-		Long:    "List prints the sidecars that report to the IdP: version, policy, decisions, and how long ago they were seen.",
+		Long: `List prints the sidecars that report to the IdP: state, version, policy, decisions, and how
+long ago they were seen. A sidecar is connected when that was less than 5 minutes ago, else
+it is away. FEED AT is the entry of the revocation feed that it acknowledged last.`,
 		Example: "  agentidp sidecars list",
 	}, briefly, func(ctx context.Context, s *session, _ []string) error {
-		return list(s.out, s.Sidecars(ctx, organization), 0, []string{"SIDECAR ID", "NAME", "AGENT ID", "VERSION", "POLICY", "CONNECTED", "SEEN", "DECISIONS", "LAST DECISION", "FEED AT"}, func(c agentidp.Sidecar) []string {
-			connected := "no"
+		return list(s.out, s.Sidecars(ctx, organization), 0, []string{"SIDECAR ID", "NAME", "AGENT ID", "STATE", "SEEN", "VERSION", "POLICY", "DECISIONS", "LAST DECISION", "FEED AT"}, func(c agentidp.Sidecar) []string {
+			state := "away"
 			if c.Connected {
-				connected = "ok"
+				state = "connected"
 			}
 			return []string{
-				c.SidecarID, c.Name, c.AgentID, c.Version, c.PolicyRevision, connected, fromNow(time.Until(c.SeenAt.Time)), strconv.FormatInt(c.NextSequence, 10),
+				c.SidecarID, c.Name, c.AgentID, state, fromNow(time.Until(c.SeenAt.Time)), c.Version, c.PolicyRevision, strconv.FormatInt(c.NextSequence, 10),
 				at(c.LastDecisionAt), c.FeedCursor,
 			}
 		})

@@ -138,8 +138,9 @@ type exportStream struct {
 	gone       func() bool     // whether the client left: most of a log may give nothing to write
 	ctx        context.Context // of a request whose answer is still being written
 	attributes []slog.Attr     // for the log
-	rest       []byte          // of the last page
-	taken      time.Time       // when it was read
+	rest       []byte          // to be written
+	pulse      pulse           // keeps the client waiting where most of the log gives nothing
+	taken      time.Time       // when the last page was read
 	err        error           // why there is no further page; io.EOF: that was all
 	closed     bool
 }
@@ -153,8 +154,14 @@ var (
 // connection without the end of the body.
 func (s *exportStream) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 && s.err == nil {
-		s.rest, s.err = s.next()
+		var page []byte
+		page, s.err = s.next()
 		s.taken = s.api.Now()
+		if s.err != nil { // what was read before is still the client's
+			s.rest = s.pulse.end()
+			break
+		}
+		s.rest = s.pulse.give(page, s.taken)
 	}
 	if len(s.rest) == 0 {
 		return 0, s.err

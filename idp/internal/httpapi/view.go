@@ -56,12 +56,14 @@ type credentialView struct {
 	ExpiresAt    string `json:"expiresAt,omitempty"`
 	RevokedAt    string `json:"revokedAt,omitempty"`
 	LastUsedAt   string `json:"lastUsedAt,omitempty"`
+	PreviousEnd  string `json:"previousSecretExpiresAt,omitempty"`
 }
 
 func viewCredential(c idp.Credential) credentialView {
 	return credentialView{
 		CredentialID: c.ID, ClientID: c.ClientID, AgentID: c.AgentID, AuthMethod: string(c.Method), Status: string(c.Status), CreatedAt: stamp(c.CreatedAt),
 		ExpiresAt: stamp(c.ExpiresAt), RevokedAt: stamp(c.RevokedAt), LastUsedAt: stamp(c.LastUsedAt),
+		PreviousEnd: stamp(c.PreviousUntil),
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *Service) CreateCredential(ctx context.Context, actor Actor, agentID str
 		if err := tx.Credentials.Insert(ctx, credential); err != nil {
 			return nil, err
 		}
-		if issued.Credential, err = ended(ctx, tx, credential); err != nil {
+		if issued.Credential, err = ended(ctx, tx, credential, now); err != nil {
 			return nil, err
 		}
 		return []idp.Event{createdCredential(&actor, &credential)}, actor.Remember(ctx, tx, http.StatusCreated, credential.ID, now)
@@ -75,15 +75,22 @@ func (s *Service) CreateCredential(ctx context.Context, actor Actor, agentID str
 	return issued, nil
 }
 
-// ended is the credential as callers are shown it: ExpiresAt is when it really
-// ends, by its own expiry or its organization's MaxCredentialAge. Never stored.
-func ended(ctx context.Context, tx *store.Tx, c idp.Credential) (idp.Credential, error) {
+// ended is the credential as callers are shown it (see showEnds).
+func ended(ctx context.Context, tx *store.Tx, c idp.Credential, now time.Time) (idp.Credential, error) {
 	organization, err := tx.Organizations.Get(ctx, c.OrganizationID)
 	if err != nil {
 		return idp.Credential{}, err
 	}
-	c.ExpiresAt = c.End(organization.MaxCredentialAge)
+	showEnds(&c, organization.MaxCredentialAge, now)
 	return c, nil
+}
+
+// showEnds sets ExpiresAt to when the credential really ends, by its own expiry or
+// its organization's MaxCredentialAge, and PreviousUntil to when its previous
+// secret does, zero when that is over. What is shown so is never stored.
+func showEnds(c *idp.Credential, maxAge time.Duration, now time.Time) {
+	c.PreviousUntil = c.OverlapEnd(maxAge, now)
+	c.ExpiresAt = c.End(maxAge)
 }
 
 // creatable reads an agent that the actor may give a credential now.
@@ -149,11 +156,12 @@ func (a *Actor) credential(ctx context.Context, tx *store.Tx, agentID, id string
 }
 
 // ListCredentials returns one page of an agent's credentials, revoked ones too,
-// and their number. The ExpiresAt of each is its effective end.
+// and their number, each with its effective ends.
 func (s *Service) ListCredentials(ctx context.Context, actor Actor, agentID string, page store.Page) (credentials []idp.Credential, total int, err error) {
 	if err := Invalid(checkPage(page)); err != nil {
 		return nil, 0, err
 	}
+	now := s.now()
 	err = s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
 		agent, err := actor.Agent(ctx, tx, agentID)
 		if err != nil {
@@ -165,14 +173,14 @@ func (s *Service) ListCredentials(ctx context.Context, actor Actor, agentID stri
 		}
 		credentials, total, err = tx.Credentials.List(ctx, agentID, page)
 		for i := range credentials {
-			credentials[i].ExpiresAt = credentials[i].End(organization.MaxCredentialAge)
+			showEnds(&credentials[i], organization.MaxCredentialAge, now)
 		}
 		return err
 	})
 	return credentials, total, err
 }
 
-// GetCredential reads one credential. Its ExpiresAt is its effective end.
+// GetCredential reads one credential with its effective ends.
 func (s *Service) GetCredential(ctx context.Context, actor Actor, agentID, id string) (credential idp.Credential, err error) {
 	err = s.view(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := actor.Agent(ctx, tx, agentID); err != nil {
@@ -181,7 +189,7 @@ func (s *Service) GetCredential(ctx context.Context, actor Actor, agentID, id st
 		if credential, err = actor.credential(ctx, tx, agentID, id); err != nil {
 			return err
 		}
-		credential, err = ended(ctx, tx, credential)
+		credential, err = ended(ctx, tx, credential, s.now())
 		return err
 	})
 	return credential, err

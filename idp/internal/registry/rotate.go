@@ -49,7 +49,7 @@ func (s *Service) RotateCredential(ctx context.Context, actor Actor, agentID, id
 			return nil, err
 		}
 		credential.Version++
-		if rotated, err = ended(ctx, tx, credential); err != nil {
+		if rotated, err = ended(ctx, tx, credential, now); err != nil {
 			return nil, err
 		}
 		event := actor.Event(idp.ActionCredentialRotated, credential.OrganizationID, credentialMetadata(&credential, map[string]any{

@@ -371,6 +371,8 @@ export interface components {
          *     secret, whichever comes first; never when absent. 14 days before, the audit log has a `credential.expiring`
          */
         CredentialEnd: components["schemas"]["Time"];
+        /** @description until when the secret before the last rotation works too (`overlapSeconds`); absent when it does not */
+        PreviousSecretEnd: components["schemas"]["Time"];
         /**
          * @example {
          *       "credentialId": "7c1f6f5e-1b5d-4a0c-8f3c-2f4f0a9d7b10",
@@ -392,6 +394,7 @@ export interface components {
             expiresAt?: components["schemas"]["CredentialEnd"];
             revokedAt?: components["schemas"]["Time"];
             lastUsedAt?: components["schemas"]["Time"];
+            previousSecretExpiresAt?: components["schemas"]["PreviousSecretEnd"];
         };
         /**
          * @example {
@@ -417,6 +420,7 @@ export interface components {
             createdAt: components["schemas"]["Time"];
             expiresAt?: components["schemas"]["CredentialEnd"];
             lastUsedAt?: components["schemas"]["Time"];
+            previousSecretExpiresAt?: components["schemas"]["PreviousSecretEnd"];
         };
         /**
          * @description the credential, with its secret if it has one
@@ -443,6 +447,7 @@ export interface components {
             expiresAt?: components["schemas"]["CredentialEnd"];
             revokedAt?: components["schemas"]["Time"];
             lastUsedAt?: components["schemas"]["Time"];
+            previousSecretExpiresAt?: components["schemas"]["PreviousSecretEnd"];
         };
         CredentialList: {
             data: components["schemas"]["Credential"][];
@@ -1050,6 +1055,7 @@ export type AuthMethod = components['schemas']['AuthMethod'];
 export type NewCredential = components['schemas']['NewCredential'];
 export type Rotation = components['schemas']['Rotation'];
 export type CredentialEnd = components['schemas']['CredentialEnd'];
+export type PreviousSecretEnd = components['schemas']['PreviousSecretEnd'];
 export type Credential = components['schemas']['Credential'];
 export type CredentialWithSecret = components['schemas']['CredentialWithSecret'];
 export type NewCredentialAnswer = components['schemas']['NewCredentialAnswer'];

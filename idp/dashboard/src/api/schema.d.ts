@@ -581,8 +581,9 @@ export interface paths {
          *     subtree (RFC 6962) without any event of the export. `csv` is RFC 4180; cells that a spreadsheet would take for a
          *     formula begin with an apostrophe.
          *
-         *     The answer is a stream of unknown length. One that does not end as HTTP has it end is incomplete. A client that
-         *     takes nothing for a minute is cut off, and so is one whose token is revoked meanwhile. 503 `OVERLOADED` says that
+         *     The answer is a stream of unknown length. One that does not end as HTTP has it end is incomplete. Where a rare
+         *     event is looked for, a byte of what was found already comes at least every half minute. A client that takes
+         *     nothing for a minute is cut off, and so is one whose token is revoked meanwhile. 503 `OVERLOADED` says that
          *     two exports of the organization are under way already, or eight of all.
          */
         get: operations["exportAudit"];
@@ -1458,6 +1459,8 @@ export interface components {
          *     secret, whichever comes first; never when absent. 14 days before, the audit log has a `credential.expiring`
          */
         CredentialEnd: components["schemas"]["Time"];
+        /** @description until when the secret before the last rotation works too (`overlapSeconds`); absent when it does not */
+        PreviousSecretEnd: components["schemas"]["Time"];
         /**
          * @example {
          *       "credentialId": "7c1f6f5e-1b5d-4a0c-8f3c-2f4f0a9d7b10",
@@ -1479,6 +1482,7 @@ export interface components {
             expiresAt?: components["schemas"]["CredentialEnd"];
             revokedAt?: components["schemas"]["Time"];
             lastUsedAt?: components["schemas"]["Time"];
+            previousSecretExpiresAt?: components["schemas"]["PreviousSecretEnd"];
         };
         /**
          * @example {
@@ -1504,6 +1508,7 @@ export interface components {
             createdAt: components["schemas"]["Time"];
             expiresAt?: components["schemas"]["CredentialEnd"];
             lastUsedAt?: components["schemas"]["Time"];
+            previousSecretExpiresAt?: components["schemas"]["PreviousSecretEnd"];
         };
         /**
          * @description the credential, with its secret if it has one
@@ -1530,6 +1535,7 @@ export interface components {
             expiresAt?: components["schemas"]["CredentialEnd"];
             revokedAt?: components["schemas"]["Time"];
             lastUsedAt?: components["schemas"]["Time"];
+            previousSecretExpiresAt?: components["schemas"]["PreviousSecretEnd"];
         };
         CredentialList: {
             data: components["schemas"]["Credential"][];

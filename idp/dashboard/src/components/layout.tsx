@@ -3,14 +3,20 @@ import css from "./layout.module.css";
 
 let first = true; // the browser itself places the focus on the first page
 
-type PageProps = { title: string; about?: ReactNode; actions?: ReactNode; children: ReactNode };
+type PageProps = {
+  title: string;
+  heading?: ReactNode; // the title as it is shown, where that is more than its text
+  about?: ReactNode;
+  actions?: ReactNode;
+  children: ReactNode;
+};
 
 // Page is the frame of every page. It names the document and takes the focus,
 // so that a screen reader reads where a link has led.
-export function Page({ title, about, actions, children }: PageProps) {
-  const heading = useRef<HTMLHeadingElement>(null);
+export function Page({ title, heading = title, about, actions, children }: PageProps) {
+  const top = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    if (!first) heading.current?.focus();
+    if (!first) top.current?.focus();
     first = false;
   }, []);
   useEffect(() => {
@@ -20,8 +26,8 @@ export function Page({ title, about, actions, children }: PageProps) {
     <>
       <header className={css.head}>
         <div>
-          <h1 ref={heading} tabIndex={-1}>
-            {title}
+          <h1 ref={top} tabIndex={-1}>
+            {heading}
           </h1>
           {about && <p className={css.about}>{about}</p>}
         </div>

@@ -1,6 +1,7 @@
 import { Link, Outlet, useRouter, useRouterState } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { dashboardPath } from "../base";
+import { AgentName } from "../components/AgentName";
 import { Button, Choice } from "../components/controls";
 import { Icon } from "../components/Icon";
 import { SignIn } from "../pages/sign-in/SignIn";
@@ -90,8 +91,8 @@ function Foot() {
       <p className={css.who}>
         <span className="muted">Signed in to</span> {organizationId}
         <br />
-        <Link to="/agents/$agentId" params={{ agentId }} className="mono">
-          {agentId.slice(0, 8)}…
+        <Link to="/agents/$agentId" params={{ agentId }}>
+          <AgentName agentId={agentId} />
         </Link>
       </p>
       <Choice label="Theme" value={theme} options={themes} onChange={(t) => t && setTheme(t)} />

@@ -132,7 +132,7 @@ func nameOf(f store.EventFilter) string {
 		"organization": f.OrganizationID, "agent": f.AgentID, "target": f.TargetAgentID, "action": string(f.Action), "outcome": string(f.Outcome),
 	} {
 		if value != "" {
-			parts = append(parts, name+"="+strings.TrimLeft(value[strings.LastIndexByte(value, '-')+1:], "0"))
+			parts = append(parts, name+"="+value[max(0, strings.LastIndexByte(value, '-')-3):])
 		}
 	}
 	slices.Sort(parts)

@@ -4,6 +4,7 @@ import { useState } from "react";
 import type { Schema } from "../../api/client";
 import { agentQuery } from "../../api/queries";
 import { Button } from "../../components/controls";
+import { Email } from "../../components/Email";
 import { Grid, Page } from "../../components/layout";
 import { Await } from "../../components/states";
 import { useCan, useIdentity } from "../../session/useSession";
@@ -28,6 +29,7 @@ export function AgentPage() {
   return (
     <Page
       title={agent.data?.email ?? "Agent"}
+      heading={agent.data && <Email of={agent.data.email} />}
       about={<Link to="/agents">All agents</Link>}
       actions={
         agent.data && (

@@ -4,6 +4,7 @@ import type { Schema } from "../../api/client";
 import { agentsQuery } from "../../api/queries";
 import { Button, Choice, FilterText, Search } from "../../components/controls";
 import { columnsOf, DataTable, Pages } from "../../components/DataTable";
+import { Email } from "../../components/Email";
 import { Icon } from "../../components/Icon";
 import { Badge, Chips, Filters, Page, Panel } from "../../components/layout";
 import { Await, Empty } from "../../components/states";
@@ -27,7 +28,7 @@ const columns = column.columns([
       <>
         <div className={css.clip} title={a.email}>
           <Link to="/agents/$agentId" params={{ agentId: a.agentId }}>
-            {a.email}
+            <Email of={a.email} />
           </Link>
         </div>
         <div className={`${css.clip} muted`} title={a.owner}>
@@ -36,7 +37,24 @@ const columns = column.columns([
       </>
     ),
   }),
-  column.accessor("status", { enableSorting: false, header: "Status", cell: (c) => <Badge>{c.getValue()}</Badge> }),
+  column.accessor("status", {
+    enableSorting: false,
+    header: "Status",
+    cell: ({ row: { original: a } }) => (
+      <>
+        <Badge>{a.status}</Badge>
+        <div className={`${css.narrow} muted`}>
+          {a.lastAuthAt ? (
+            <>
+              token <Time at={a.lastAuthAt} as="ago" />
+            </>
+          ) : (
+            "no token yet"
+          )}
+        </div>
+      </>
+    ),
+  }),
   column.accessor("agentType", {
     enableSorting: false,
     header: "Type",
@@ -62,6 +80,7 @@ const columns = column.columns([
   column.accessor("lastAuthAt", {
     enableSorting: false,
     header: "Last token",
+    meta: { minor: true },
     cell: (c) => <Time at={c.getValue()} as="ago" />,
   }),
 ]);

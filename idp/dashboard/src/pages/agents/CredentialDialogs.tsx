@@ -8,7 +8,7 @@ import css from "./agents.module.css";
 import { useLiveTokens } from "./liveTokens";
 
 type Credential = Schema["Credential"];
-export type Secret = { clientId: string; clientSecret: string };
+export type Secret = { clientId: string; clientSecret: string; oldUntil?: string | undefined }; // the one before is good till then
 type OnMade = (secret: Secret | undefined) => void; // undefined: it has none
 
 const ends = {
@@ -106,7 +106,7 @@ export function RotateCredential({
         body: { overlapSeconds: Number(overlap) },
       }),
     );
-    onMade({ clientId, clientSecret: made.clientSecret });
+    onMade({ clientId, clientSecret: made.clientSecret, oldUntil: made.previousSecretExpiresAt });
   }
   return (
     <Confirm

@@ -35,6 +35,8 @@ const columns = column.columns([
   column.display({ id: "actions", header: "Actions", cell: ({ row }) => <Actions row={row.original} /> }),
 ]);
 
+const records = columns.slice(0, -1); // where there is nothing to do
+
 const proofs = { client_secret: "secret", private_key_jwt: "signed assertion" };
 
 function Name({ of: c }: { of: Credential }) {
@@ -47,6 +49,11 @@ function Name({ of: c }: { of: Credential }) {
           {c.lastUsedAt ? <Time at={c.lastUsedAt} as="ago" /> : <span className="muted">never used</span>}
         </span>
       </span>
+      {c.previousSecretExpiresAt && (
+        <span className={css.hint}>
+          the old secret ends <Time at={c.previousSecretExpiresAt} as="ago" />
+        </span>
+      )}
     </div>
   );
 }
@@ -110,7 +117,7 @@ export function Credentials({ agent, aim, creating, onCreating }: Props) {
         {(list) => (
           <DataTable
             label="Credentials"
-            columns={columns}
+            columns={act ? columns : records}
             rows={list.data.map((c) => ({
               ...c,
               act,
@@ -132,6 +139,11 @@ export function Credentials({ agent, aim, creating, onCreating }: Props) {
           clientSecret={secret.clientSecret}
           onClose={() => setSecret(undefined)}
         >
+          {secret.oldUntil && (
+            <p>
+              The old secret works until <Time at={secret.oldUntil} />, then this one alone.
+            </p>
+          )}
           <UseSamples clientId={secret.clientId} secret={secret.clientSecret} {...aim} />
         </SecretOnce>
       )}

@@ -109,6 +109,11 @@ function Done({ verdict: { anchor, events, hidden, organizationId } }: { verdict
               All {count.format(events)} events were hashed here. Their root is the one that the checkpoint names: none
               was altered, added or removed.
             </>
+          ) : events === 0 ? (
+            <>
+              None of the {count.format(hidden)} events under this checkpoint is one that you may see: they are known by
+              hash alone. Yours are newer; verify again when there is another checkpoint.
+            </>
           ) : (
             <>
               {count.format(events)} {events === 1 ? "event" : "events"}

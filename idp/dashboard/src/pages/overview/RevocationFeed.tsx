@@ -11,13 +11,17 @@ type Entry = Schema["RevocationEntry"];
 
 const column = columnsOf<Entry>();
 const columns = column.columns([
-  column.accessor("at", { header: "When", cell: (c) => <Time at={c.getValue()} as="ago" /> }),
-  column.accessor("type", { header: "Cut off" }),
   column.accessor("id", {
-    header: "Which",
+    header: "Cut off",
     meta: { wrap: true },
-    cell: ({ row: { original: e } }) => (e.type === "agent" ? <AgentName agentId={e.id} /> : <code>{e.id}</code>),
+    cell: ({ row: { original: e } }) => (
+      <>
+        {e.type === "agent" ? <AgentName agentId={e.id} /> : <code>{e.id}</code>}
+        <div className="muted">{e.type}</div>
+      </>
+    ),
   }),
+  column.accessor("at", { header: "When", cell: (c) => <Time at={c.getValue()} as="ago" /> }),
   column.accessor("reason", { header: "Why", meta: { minor: true } }),
 ]);
 

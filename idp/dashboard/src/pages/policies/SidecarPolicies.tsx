@@ -24,7 +24,7 @@ const columns = column.columns([
     header: "Policy",
     cell: ({ row: { original: s } }) => (
       <>
-        <code title={s.policyRevision}>{s.policyRevision?.slice(0, 12) ?? "–"}</code>
+        <code title={s.policyRevision}>{s.policyRevision?.slice(0, 8) ?? "–"}</code>
         {s.same !== undefined && (
           <div>
             <Badge tone="neutral">{s.same ? "the IdP’s" : "its own"}</Badge>

@@ -49,7 +49,7 @@ const columns = column.columns([
   }),
   column.accessor("version", {
     header: "Version, policy",
-    meta: { minor: true },
+    meta: { minor: true, wrap: true }, // a version made between two releases is long
     cell: ({ row: { original: s } }) => (
       <>
         {s.version ?? "–"}
@@ -64,7 +64,7 @@ const columns = column.columns([
 
 function Lag({ row: s }: { row: Row }) {
   const at = s.feedSequence !== undefined && (
-    <div className="muted">
+    <div className="muted wide">
       at {s.feedSequence}, <Time at={s.feedCursorAt} as="ago" />
     </div>
   );

@@ -24,6 +24,8 @@ class Credential:
     """None: never."""
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    previous_secret_expires_at: datetime | None = None
+    """Until when the secret before the last rotation works too. None: it does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +43,5 @@ class CredentialWithSecret:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    previous_secret_expires_at: datetime | None = None
+    """Until when the secret before the last rotation works too. None: it does not."""

@@ -19,7 +19,7 @@ class ConfigTest {
         assertFalse(config.authentication().orElseThrow().toString().contains("aidp_sk_1"));
         assertFalse(new AccessToken("t-1", Instant.EPOCH, "a").toString().contains("t-1"));
         CredentialWithSecret credential =
-                new CredentialWithSecret("c", "i", "aidp_sk_1", "a", null, null, null, null, null, null);
+                new CredentialWithSecret("c", "i", "aidp_sk_1", "a", null, null, null, null, null, null, null);
         assertFalse(credential.toString().contains("aidp_sk_1"));
         assertFalse(new CredentialRotation.Result(credential, null).toString().contains("aidp_sk_1"));
         Config key = Config.builder()

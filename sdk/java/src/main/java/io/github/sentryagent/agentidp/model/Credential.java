@@ -14,6 +14,7 @@ import java.time.Instant;
  * @param expiresAt when it stops being good; null: never
  * @param revokedAt when it was revoked; null: it was not
  * @param lastUsedAt when it last got a token; null: never
+ * @param previousSecretExpiresAt until when the secret before the last rotation works too; null: it does not
  */
 public record Credential(
         String credentialId,
@@ -24,4 +25,5 @@ public record Credential(
         Instant createdAt,
         Instant expiresAt,
         Instant revokedAt,
-        Instant lastUsedAt) {}
+        Instant lastUsedAt,
+        Instant previousSecretExpiresAt) {}

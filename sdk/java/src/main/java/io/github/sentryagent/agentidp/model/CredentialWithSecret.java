@@ -15,6 +15,7 @@ import java.time.Instant;
  * @param expiresAt when it stops being good; null: never
  * @param revokedAt null: it was not revoked
  * @param lastUsedAt null: never
+ * @param previousSecretExpiresAt until when the secret before the last rotation works too; null: it does not
  */
 public record CredentialWithSecret(
         String credentialId,
@@ -26,7 +27,8 @@ public record CredentialWithSecret(
         Instant createdAt,
         Instant expiresAt,
         Instant revokedAt,
-        Instant lastUsedAt) {
+        Instant lastUsedAt,
+        Instant previousSecretExpiresAt) {
 
     /** Without the secret. */
     @Override

@@ -1,1 +1,0 @@
-import{ci as e}from"./client-L4tagcs5.js";var t=e();function n({of:e}){let n=Math.max(0,e.lastIndexOf(`@`));return(0,t.jsxs)(t.Fragment,{children:[e.slice(0,n),(0,t.jsx)(`wbr`,{}),e.slice(n)]})}export{n as t};

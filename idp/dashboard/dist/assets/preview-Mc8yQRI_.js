@@ -1,1 +1,0 @@
-import{k as e,u as t}from"./index-DAKGqdzD.js";import{n,t as r}from"./client-L4tagcs5.js";var i=(i,a)=>e({queryKey:[`revocations`,`preview`,i,a],queryFn:({signal:e})=>r(n.GET(`/api/v1/revocations/preview`,{params:{query:{type:i,id:a}},signal:e})),...t(30),staleTime:0}),a={exact:``,at_least:`at least `,at_most:`at most `};export{i as n,a as t};

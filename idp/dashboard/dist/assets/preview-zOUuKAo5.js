@@ -1,0 +1,1 @@
+import{I as e,U as t}from"./index-W2aq938W.js";import{n,t as r}from"./client-B_PBBxF0.js";var i=(i,a)=>t({queryKey:[`revocations`,`preview`,i,a],queryFn:({signal:e})=>r(n.GET(`/api/v1/revocations/preview`,{params:{query:{type:i,id:a}},signal:e})),...e(30),staleTime:0}),a={exact:``,at_least:`at least `,at_most:`at most `};export{i as n,a as t};

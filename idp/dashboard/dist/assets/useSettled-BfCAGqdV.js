@@ -1,1 +1,0 @@
-import{di as e,li as t}from"./client-L4tagcs5.js";var n=e(t(),1);function r(e){let[t,r]=(0,n.useState)(e);return(0,n.useEffect)(()=>{let t=setTimeout(()=>r(e),250);return()=>clearTimeout(t)},[e]),t}var i=e=>e?.trim().slice(0,254)||void 0;export{r as n,i as t};

@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestALongExportTellsHowFarItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		told := telling(&said, strings.NewReader("eventId,sequence\r\n"))
+		all, err := io.ReadAll(told)
+		require.NoError(t, err)
+		require.Equal(t, "eventId,sequence\r\n", string(all))
+		require.Empty(t, said.String(), "nobody waits yet")
+		time.Sleep(tellEvery)
+		synctest.Wait()
+		require.Equal(t, "the IdP is still looking through the log: 18 bytes in 10s\n", said.String())
+		told.Close()
+		time.Sleep(2 * tellEvery)
+		synctest.Wait()
+		require.Equal(t, 1, strings.Count(said.String(), "\n"), "it is over")
+	})
+}
