@@ -111,3 +111,52 @@ func written(t *testing.T, addr string) string {
 	t.Fatal("no metric agentidp_audit_events_total")
 	return ""
 }
+
+func TestTheLogTakesABatchOnce(t *testing.T) {
+	log, err := idpbench.OpenLog(t.Context(), "", filepath.Join(t.TempDir(), "log.db"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, log.Close()) }()
+	before, err := log.Size(t.Context())
+	require.NoError(t, err)
+	batch := []byte(`{"sequence":0,"prevHash":"","time":"2026-01-01T00:00:00.000Z","outcome":"allowed"}` + "\n")
+	for _, fresh := range []int{1, 0} {
+		n, err := log.Ingest(t.Context(), "0b7f0c52-2c0f-4bb0-8a53-64f3f0d6e001", batch)
+		require.NoError(t, err)
+		require.Equal(t, fresh, n)
+	}
+	after, err := log.Size(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, after-before)
+	_, err = log.Ingest(t.Context(), "0b7f0c52-2c0f-4bb0-8a53-64f3f0d6e001", []byte("{}\n"))
+	require.Error(t, err)
+}
+
+func TestTheFeedTellsWhoWaits(t *testing.T) {
+	feed, err := idpbench.OpenFeed(t.Context(), "", filepath.Join(t.TempDir(), "feed.db"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, feed.Close()) }()
+	require.NoError(t, feed.Revoke(t.Context()))
+	cursor, snapshot, err := feed.Start(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, snapshot)
+	idle, err := feed.Poll(t.Context(), cursor, 0)
+	require.NoError(t, err)
+	require.Zero(t, idle.Entries)
+	require.Equal(t, cursor, idle.Cursor)
+
+	told := make(chan idpbench.News, 1)
+	failed := make(chan error, 1)
+	go func() {
+		news, err := feed.Poll(t.Context(), cursor, 30*time.Second)
+		failed <- err
+		told <- news
+	}()
+	require.NoError(t, feed.Revoke(t.Context()))
+	require.NoError(t, <-failed)
+	news := <-told
+	require.Equal(t, 1, news.Entries)
+	require.Positive(t, news.Bytes)
+	require.NotEqual(t, cursor, news.Cursor)
+	_, err = feed.Poll(t.Context(), "another.1", 0)
+	require.ErrorContains(t, err, "snapshot")
+}
