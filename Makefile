@@ -208,10 +208,10 @@ bench-gate: ## allocations of the hot paths against bench/gate.txt; UPDATE=-upda
 	@$(GO) run ./bench/gate $(UPDATE)
 
 check: test-servers libcrypto-headers bench-rivals ## what CI runs
-	@./.ci/prometheus && ./.ci/chromium # with those above all that apt-get brings: two at once lock each other out
+	@./.ci/prometheus && ./.ci/chromium && ./deploy/compose/install # with those above all that apt-get brings: two at once lock each other out
 	@./.ci/beside lint dashboard-check monitoring-rules test-clients sdk-packages programs
 	@$(MAKE) --no-print-directory test
-	@./.ci/beside dashboard-e2e sdk-test-java sdk-test-python sdk-test-node bench-gate
+	@./.ci/beside dashboard-e2e images-check monitoring-check vuln k8s-check sdk-test-java sdk-test-python sdk-test-node reproduce sbom bench-gate
 	@$(MAKE) --no-print-directory fuzz
 
 long: ## every part of it: long-envoy, long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
