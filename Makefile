@@ -36,7 +36,7 @@ export PIP_RETRIES ?= 8
 export PIP_TIMEOUT ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help api-docs lint-openapi dashboard dashboard-check dashboard-e2e programs sdk-test sdk-test-go sdk-test-others sdk-test-node sdk-test-python sdk-test-java sdk-packages sdk-build build-libcrypto libcrypto-headers up demo test test-clients test-servers monitoring-rules monitoring-check vault-server lint fmt cover fuzz bench bench-quick bench-build bench-rivals bench-growth bench-gate bench-docs bench-charts build check long long-faults long-fuzz long-events long-soak long-envoy images-check k8s-tools k8s-check k8s-schemas vuln sbom reproduce clean
+.PHONY: help api-docs lint-openapi dashboard dashboard-check dashboard-e2e programs sdk-test sdk-test-go sdk-test-others sdk-test-node sdk-test-python sdk-test-java sdk-packages sdk-build build-libcrypto libcrypto-headers up demo test test-clients test-servers monitoring-rules monitoring-check vault-server lint fmt cover fuzz bench bench-quick bench-build bench-rivals bench-growth bench-gate bench-docs bench-charts build check long long-faults long-fuzz long-events long-soak long-envoy images-check terraform-check terraform-facts long-terraform k8s-tools k8s-check k8s-schemas vuln sbom reproduce clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -211,11 +211,11 @@ check: test-servers libcrypto-headers bench-rivals ## what CI runs
 	@./.ci/prometheus && ./.ci/chromium && ./deploy/compose/install # with those above all that apt-get brings: two at once lock each other out
 	@./.ci/beside lint dashboard-check monitoring-rules test-clients sdk-packages programs
 	@$(MAKE) --no-print-directory test
-	@./.ci/beside dashboard-e2e images-check monitoring-check vuln k8s-check sdk-test-java sdk-test-python sdk-test-node reproduce sbom bench-gate
+	@./.ci/beside dashboard-e2e images-check monitoring-check vuln k8s-check terraform-check sdk-test-java sdk-test-python sdk-test-node reproduce sbom bench-gate
 	@$(MAKE) --no-print-directory fuzz
 
-long: ## every part of it: long-envoy, long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
-	@failed=; for part in envoy faults fuzz events soak; do $(MAKE) --no-print-directory long-$$part || failed="$$failed long-$$part"; done; \
+long: ## every part of it: long-envoy, long-terraform, long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
+	@failed=; for part in envoy terraform faults fuzz events soak; do $(MAKE) --no-print-directory long-$$part || failed="$$failed long-$$part"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 long-faults: test-servers ## every fault of idp/internal/faults and sidecar/internal/faults in full
@@ -250,6 +250,27 @@ k8s-tools:
 
 k8s-schemas: ## that the schemas of k8s-check are what the modules of Kubernetes, prometheus-operator and Istio say, and that Istio reads the example's mesh (180 MB the first time); UPDATE=-update writes them
 	$(GO) test -count=1 -tags 'k8sschemas $(TAGS)' ./deploy/helm -run 'Schemas|Mesh' $(UPDATE)
+
+TOFU := github.com/opentofu/opentofu@v1.12.6
+
+terraform-check: ## Terraform: every name, argument and type of the modules against the language and the facts of their providers; each file broken in 17 ways
+	cd deploy/terraform/check && GOWORK=off GOFLAGS= $(GO) test -count=1 . ./extract
+
+terraform-facts: ## deploy/terraform/facts of the types that the modules use, from the npm packages that providers.json pins
+	@mkdir -p .cache/terraform
+	cd .cache/terraform && node -p 'require("../../deploy/terraform/facts/providers.json").map(p => p.package + "@" + p.release).join("\n")' | xargs -n 1 npm pack --silent
+	cd deploy/terraform/check && GOWORK=off GOFLAGS= $(GO) run . -extract ../../../.cache/terraform
+
+long-terraform: .cache/terraform/tofu ## every mutation of the modules; OpenTofu formats, validates, plans and applies the examples with stand-ins for the providers
+	cd deploy/terraform/check && GOWORK=off GOFLAGS= MUTATIONS=all $(GO) test -count=1 -run Mutations .
+	cd deploy/terraform/check && GOWORK=off GOFLAGS= $(GO) build -o ../../../.cache/terraform/standin ./standin && GOWORK=off GOFLAGS= $(GO) test -count=1 -tags tofu ./standin
+
+# It has replace lines, so it is built as a main module, out of a copy.
+.cache/terraform/tofu:
+	@mkdir -p .cache/terraform && rm -rf .cache/terraform/opentofu
+	cp -r "$$(GOWORK=off GOFLAGS= $(GO) mod download -json $(TOFU) | node -p 'JSON.parse(fs.readFileSync(0)).Dir')" .cache/terraform/opentofu && chmod -R u+w .cache/terraform/opentofu
+	cd .cache/terraform/opentofu && GOWORK=off GOFLAGS= $(GO) build -ldflags '-X github.com/opentofu/opentofu/version.dev=no' -o ../tofu ./cmd/tofu
+	rm -rf .cache/terraform/opentofu
 
 clean: ## remove what was built
 	rm -rf $(BIN) .cache coverage.out faults.txt
