@@ -25,7 +25,7 @@ type Contents struct {
 }
 
 // ErrServerBackup says that PostgreSQL is backed up with its own tools.
-var ErrServerBackup = errors.New("the store is in PostgreSQL: back it up with pg_dump, or with base backups and WAL archiving (PITR), see docs/production.md, Backups")
+var ErrServerBackup = errors.New("the store is in PostgreSQL: back it up with pg_dump, or with base backups and WAL archiving (PITR), see docs/deployment.md, Backups")
 
 // BackupOptions tune a Backup; the zero value works.
 type BackupOptions struct {

@@ -36,7 +36,7 @@ func (r Restored) Lost() int64 { return max(r.Known-r.Events, 0) }
 
 var (
 	// ErrServerRestore says that PostgreSQL is restored with its own tools.
-	ErrServerRestore = errors.New("the store is in PostgreSQL: put it back with its own tools, then run agentidp restore --declare, see docs/production.md, Restore")
+	ErrServerRestore = errors.New("the store is in PostgreSQL: put it back with its own tools, then run agentidp restore --declare, see docs/deployment.md, Restore")
 	// ErrNoMasterKey says that nothing could open what a backup holds.
 	ErrNoMasterKey = errors.New("the master key is missing: a backup is of no use without the master.key it was made beside, or AGENTIDP_MASTER_KEY")
 	// ErrOtherHistory says that two logs went on from one.

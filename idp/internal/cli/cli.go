@@ -95,12 +95,19 @@ func offline(cmd *cobra.Command) *cobra.Command {
 // openStore opens a store that is there. Whoever reads or mends one in the wrong
 // folder would else be given a new one, and told that its log is damaged.
 func openStore(ctx context.Context, cfg app.Config) (*app.Offline, error) {
-	if cfg.DatabaseURL == "" {
-		if _, err := os.Stat(cfg.StorePath()); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: there is no store in %s: --data-dir names the folder that \"agentidp serve\" keeps its data in", command.ErrUsage, cfg.DataDir)
-		}
+	if err := storeThere(cfg); err != nil {
+		return nil, err
 	}
 	return app.OpenOffline(ctx, cfg)
+}
+
+func storeThere(cfg app.Config) error {
+	if cfg.DatabaseURL == "" {
+		if _, err := os.Stat(cfg.StorePath()); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: there is no store in %s: --data-dir names the folder that \"agentidp serve\" keeps its data in", command.ErrUsage, cfg.DataDir)
+		}
+	}
+	return nil
 }
 
 // either makes a command on the store, which it is with --offline, one that

@@ -59,15 +59,18 @@ type examination struct {
 var errUnwell = errors.New("something is wrong")
 
 func (p program) doctor() *cobra.Command {
-	return p.api(&cobra.Command{
-		Use: "doctor", Short: "Check a deployment, and say what is wrong and what to do", Args: takes(),
-		Long: `Doctor looks at a deployment from where you are: reachability, health, TLS, clock, discovery and
+	cmd := p.doctorOffline("Check a deployment, and say what is wrong and what to do", `Doctor looks at a deployment from where you are: reachability, health, TLS, clock, discovery and
 keys, the credential, quotas, sidecars, and the signed checkpoint of the audit log,
 which must extend the one that doctor saw the last time from here. It changes nothing there.
 What the profile's agent may not see is skipped. Exit status 0: nothing is wrong, 1:
-something is.`,
-		Example: "  agentidp doctor\n  agentidp doctor --profile prod -o json",
-	}, briefly, func(ctx context.Context, s *session, _ []string) error {
+something is.
+
+With --offline it looks at the store instead, with the settings of the IdP, which may serve
+meanwhile: whether the schema is of this release, the master key opens the keys, the tree
+of the audit log agrees with what was signed last, here and in the data folder, and whether
+agents and credentials are as many as the counts say.`)
+	cmd.Example = "  agentidp doctor\n  agentidp doctor --profile prod -o json\n  agentidp doctor --offline --data-dir ./data"
+	cmd = p.either(cmd, briefly, func(ctx context.Context, s *session, _ []string) error {
 		client, err := s.connection.http()
 		if err != nil {
 			return err
@@ -75,12 +78,14 @@ something is.`,
 		x := &examination{session: s, http: client, now: time.Now}
 		return x.run(ctx)
 	})
+	cmd.Args = takes()
+	cmd.Flags().Lookup("offline").Usage = "look at the store instead; the IdP may serve meanwhile, and every setting of serve is a flag"
+	return cmd
 }
 
 // run makes every check. Without an answer at all there is nothing more to check.
 func (x *examination) run(ctx context.Context) error {
 	var findings []finding
-	sick := 0
 	for _, check := range []struct {
 		name  string
 		check func(context.Context) finding
@@ -92,15 +97,23 @@ func (x *examination) run(ctx context.Context) error {
 		f := check.check(ctx)
 		f.Check, f.What, f.Do = check.name, plain(f.What), plain(f.Do)
 		findings = append(findings, f)
-		if f.Status == wrong {
-			sick++
-		}
 		if x.answer == nil {
 			break
 		}
 	}
-	if err := x.report(findings); err != nil {
+	return concluded(x.out, findings)
+}
+
+// concluded shows the findings, and fails when something is wrong.
+func concluded(out output, findings []finding) error {
+	if err := report(out, findings); err != nil {
 		return err
+	}
+	sick := 0
+	for _, f := range findings {
+		if f.Status == wrong {
+			sick++
+		}
 	}
 	if sick > 0 {
 		return &failure{text: fmt.Sprintf("%v: %d of %d checks", errUnwell, sick, len(findings)), status: command.ExitFailed, cause: errUnwell}
@@ -108,9 +121,9 @@ func (x *examination) run(ctx context.Context) error {
 	return nil
 }
 
-func (x *examination) report(findings []finding) error {
-	if x.out.json {
-		return x.out.write(findings)
+func report(out output, findings []finding) error {
+	if out.json {
+		return out.write(findings)
 	}
 	rows := [][]string{}
 	for _, f := range findings {
@@ -119,7 +132,7 @@ func (x *examination) report(findings []finding) error {
 			rows = append(rows, []string{" ", " ", "→ " + f.Do})
 		}
 	}
-	return x.out.table(nil, rows)
+	return out.table(nil, rows)
 }
 
 // denied makes a finding of an error: what may not be seen is skipped.

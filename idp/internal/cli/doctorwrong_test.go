@@ -102,7 +102,7 @@ func TestDoctorSeesEachThingThatIsWrong(t *testing.T) {
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 
-	require.Regexp(t, `(?m)^5b1d3f0a-9c57-4d62-8f0e-1f6a1e2b3c4d  notes-edge-1 .* ok `, w.run("sidecars", "list"))
+	require.Regexp(t, `(?m)^5b1d3f0a-9c57-4d62-8f0e-1f6a1e2b3c4d  notes-edge-1 .* connected `, w.run("sidecars", "list"))
 
 	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format("2006-01-02T15:04:05.000Z") }
 	const discovery, openid = "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"

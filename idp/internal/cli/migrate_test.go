@@ -16,7 +16,7 @@ func TestMigrate(t *testing.T) {
 		flags   []string
 		first   string
 	}{
-		"sqlite":   {nil, []string{"--data-dir", data}, "0001_registry.sql"},
+		"sqlite": {nil, []string{"--data-dir", data}, "0001_registry.sql"},
 		// as the image sets it, and without what only a server needs: issuer and master key
 		"postgres": {[]string{"DATABASE_URL=" + pgtest.URL(t), "AGENTIDP_ADDR=0.0.0.0:8080"}, []string{"--data-dir", data}, "0001_registry.sql"},
 	} {
@@ -48,5 +48,3 @@ func TestMigrateChecksWhatItUses(t *testing.T) {
 	require.Contains(t, stderr, "1 problem(s)")
 	require.Contains(t, stderr, "database_url (environment DATABASE_URL): must be a postgres:// URL")
 }
-
-const masterKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"

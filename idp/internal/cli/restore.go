@@ -68,8 +68,8 @@ Not known any more is what happened since the backup. Do it again, by hand:
   credentials that were revoked or rotated: their old secrets work again
   agents that were suspended, decommissioned or lost capabilities: they are as they were
   agents, credentials, organizations that were made: they are gone
-And wait five minutes before you start, unless the loss is older: client assertions
-that were used just before it could be used once more. Counted tokens and
+Where agents sign in with private_key_jwt, start five minutes after the loss at the earliest:
+client assertions that were used just before it could be used once more. Counted tokens and
 Idempotency-Keys are those of the backup.
 `, done.Organizations)
 	return err

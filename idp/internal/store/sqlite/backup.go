@@ -195,6 +195,9 @@ func check(ctx context.Context, path string, look func(ctx context.Context, db s
 // CheckIntegrity reads every page and index of a database at rest, of whatever
 // schema; ErrDamaged says that they do not fit together.
 func CheckIntegrity(ctx context.Context, path string) (err error) {
+	if path, err = canonical(path); err != nil {
+		return err
+	}
 	s := newStore(path, backupReaderPragmas[1:]) // a copy of a store that was stopped is good too
 	defer func() { err = errors.Join(err, s.readers.close()) }()
 	return s.integrity(ctx)

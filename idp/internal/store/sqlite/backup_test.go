@@ -193,6 +193,17 @@ func TestABackupThatIsNotMadeLeavesNothing(t *testing.T) {
 	require.True(t, has(t, s, "kept"))
 }
 
+// A file is checked under whatever name it is given: ./data is the default folder.
+func TestIntegrityOfARelativePath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data", "agentidp.db")
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+	s, err := Open(t.Context(), path)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	t.Chdir(filepath.Dir(filepath.Dir(path)))
+	require.NoError(t, CheckIntegrity(t.Context(), "data/agentidp.db"))
+}
+
 func TestADamagedStoreMakesNoBackup(t *testing.T) {
 	s, path := reopenable(t)
 	require.NoError(t, s.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
