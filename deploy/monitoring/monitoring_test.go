@@ -206,7 +206,7 @@ func listed(t *testing.T) func(metric string) bool {
 	page := read(t, docs+"/operations.md")
 	_, page, found := strings.Cut(page, "<!-- metrics -->")
 	require.True(t, found)
-	page, _, found = strings.Cut(page, "\n## Backup")
+	page, _, found = strings.Cut(page, "\n## Settings")
 	require.True(t, found)
 	known, beginnings := map[string]bool{}, []string{}
 	for row := range strings.Lines(page) {

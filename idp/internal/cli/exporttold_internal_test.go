@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -9,11 +8,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/shared/obs/obstest"
 )
 
 func TestALongExportTellsHowFarItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var said bytes.Buffer
+		var said obstest.Output
 		told := telling(&said, strings.NewReader("eventId,sequence\r\n"))
 		all, err := io.ReadAll(told)
 		require.NoError(t, err)
