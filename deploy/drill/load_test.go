@@ -53,6 +53,7 @@ type wait struct {
 // load is clients that live such lives until it is stopped, each on an IdP of its own.
 type load struct {
 	ended, dying atomic.Bool // dying: the IdP is being taken away
+	dense        atomic.Bool // no pauses: some request is under way at any time
 	workers      sync.WaitGroup
 
 	mu       sync.Mutex // guards the rest
@@ -69,7 +70,9 @@ func startLoad(clients ...*client) *load {
 	for n, c := range clients {
 		l.workers.Go(func() {
 			for round := n; !l.ended.Load(); round++ {
-				time.Sleep(pace)
+				if !l.dense.Load() {
+					time.Sleep(pace)
+				}
 				if err := l.live(c, ends[round%len(ends)]); err != nil {
 					if l.dying.Load() {
 						return
