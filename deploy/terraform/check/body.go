@@ -5,8 +5,9 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
 // body holds what stands between two braces against a schema. The names in skip

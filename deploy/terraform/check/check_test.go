@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
 // copied is testdata/tree with one text replaced.

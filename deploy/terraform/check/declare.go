@@ -3,8 +3,9 @@ package main
 import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
 var (

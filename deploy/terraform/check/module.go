@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
+
 	"github.com/sentryagent/agentidp/deploy/terraform/check/extract"
 	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )

@@ -8,8 +8,9 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
 // most is how many places of a file are tried for one kind of mutation, spread

@@ -4,8 +4,9 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
 // meta are the arguments and blocks that the language gives every resource.

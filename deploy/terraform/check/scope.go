@@ -7,8 +7,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
 // A tree is every module below one folder, and what was found in them.

@@ -4,8 +4,9 @@ import (
 	"regexp"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
 var (

@@ -17,7 +17,7 @@ import (
 	"github.com/sentryagent/agentidp/deploy/terraform/check/schema"
 )
 
-// `make terraform-tofu` runs these; it builds OpenTofu and the stand-in into .cache
+// `make long-terraform` runs these; it builds OpenTofu and the stand-in into .cache
 // first.
 const (
 	top   = "../.."
@@ -39,7 +39,7 @@ func newWorld(t *testing.T) world {
 	known, err := schema.Read(facts)
 	require.NoError(t, err)
 	built, err := os.ReadFile(tools + "standin")
-	require.NoError(t, err, "run `make terraform-tofu`")
+	require.NoError(t, err, "run `make long-terraform`")
 	for name, f := range known {
 		folder := filepath.Join(dir, "mirror/registry.opentofu.org", f.Source, f.Version, runtime.GOOS+"_"+runtime.GOARCH)
 		require.NoError(t, os.MkdirAll(folder, 0o700))
@@ -56,6 +56,7 @@ func newWorld(t *testing.T) world {
 		require.NoError(t, os.CopyFS(filepath.Join(w.tree, filepath.Base(from)), os.DirFS(from)))
 	}
 	require.NoError(t, os.CopyFS(w.tree, os.DirFS("testdata")))
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "monitoring/rules"), os.DirFS(top+"/../monitoring/rules")), "rules that a module hands over")
 	return w
 }
 

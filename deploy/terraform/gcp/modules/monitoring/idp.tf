@@ -83,6 +83,13 @@ locals {
       summary  = "the signing key should have given way to the next one"
       query    = "max(agentidp_signing_key_age_seconds > (agentidp_signing_key_rotation_seconds > 0) + 86400) or max(agentidp_signing_key_age_seconds) > 180 * 86400"
     }
+    signature-fault = {
+      alert    = "AgentIdPSignatureFault"
+      severity = "critical"
+      duration = "0s"
+      summary  = "a processor computed wrong signatures, none of which left the program"
+      query    = "agentidp_sign_faults > 0"
+    }
     credentials-expiring = {
       alert    = "AgentIdPCredentialsExpiring"
       severity = "warning"
