@@ -64,7 +64,9 @@ func (b *Bcrypt) Hash(ctx context.Context, _, secret string) (idp.SecretHash, er
 	if err := ctx.Err(); err != nil {
 		return idp.SecretHash{}, err
 	}
-	hashed, err := bcrypt.GenerateFromPassword([]byte(secret), b.cost)
+	var hashed []byte
+	var err error
+	gently(func() { hashed, err = bcrypt.GenerateFromPassword([]byte(secret), b.cost) })
 	if err != nil {
 		return idp.SecretHash{}, fmt.Errorf("bcrypt: %w", err)
 	}
@@ -120,7 +122,8 @@ func (b *Bcrypt) Verify(ctx context.Context, _ string, hash idp.SecretHash, secr
 		return false, errors.New("bcrypt: not a bcrypt hash")
 	}
 	_, crypt := splitMark(hash)
-	err := bcrypt.CompareHashAndPassword([]byte(crypt), []byte(secret))
+	var err error
+	gently(func() { err = bcrypt.CompareHashAndPassword([]byte(crypt), []byte(secret)) })
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}
