@@ -182,7 +182,7 @@ vault-server: .cache/bin/vault-devserver ## a real Vault for the tests of idp/in
 .cache/bin/vault-devserver: $(wildcard idp/internal/vault/vaulttest/devserver/*)
 	cd idp/internal/vault/vaulttest/devserver && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
 
-bench: bench-build bench-rivals ## the benchmark, 10 minutes: all scenarios on STORE (sqlite, postgres) with SIGNER (go, libcrypto), targets, bench/results/DATE.json and .html; more flags in BENCH
+bench: bench-build bench-rivals ## the benchmark, 10 minutes: all scenarios on STORE (sqlite, postgres) with SIGNER (go, libcrypto, batch), targets, bench/results/DATE.json and .html; more flags in BENCH
 	cd bench && ../$(BIN)/bench -store $(STORE) -signer $(SIGNER) $(BENCH)
 
 bench-quick: bench-build bench-rivals ## the same in two minutes, coarsely

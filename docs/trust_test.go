@@ -161,38 +161,6 @@ func TestTrustPagesNameWhatExists(t *testing.T) {
 	})
 }
 
-func TestTrustPagesLeadSomewhere(t *testing.T) {
-	for _, page := range trustPages {
-		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
-			if strings.Contains(m[2], "://") {
-				continue
-			}
-			file, fragment, _ := strings.Cut(m[2], "#")
-			target := filepath.Join(filepath.Dir(page), file)
-			if file == "" {
-				target = page
-			}
-			_, err := os.Stat(filepath.FromSlash(target))
-			require.NoError(t, err, "%s: %s", page, m[2])
-			if fragment != "" {
-				require.Contains(t, anchors(read(t, target)), fragment, "%s: %s", page, m[2])
-			}
-		}
-	}
-}
-
-// anchors are what a page's headings are called in addresses.
-func anchors(content string) []string {
-	var names []string
-	for line := range strings.Lines(content) {
-		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && line[0] == '#' {
-			title = strings.ToLower(strings.TrimSpace(title))
-			names = append(names, strings.ReplaceAll(regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(title, ""), " ", "-"))
-		}
-	}
-	return names
-}
-
 // The list of licences is of the modules that go.sum has: an old one is a bill
 // of something else. `make sbom` compares it with what is built.
 func TestLicencesAreOfTheseModules(t *testing.T) {

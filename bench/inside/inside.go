@@ -36,23 +36,20 @@ func of(r load.Result, backend string) (Measurement, error) {
 	return Measurement{Backend: backend, Sample: r.Sample(), Histogram: encoded}, err
 }
 
-// Sign makes RS256 signatures on all cores: the limit of issuance. pureGo takes
-// Go's crypto/rsa whatever the build has.
-func Sign(ctx context.Context, pureGo bool, duration time.Duration) (Measurement, error) {
+// Sign makes RS256 signatures on all cores: the limit of issuance. signer is as
+// AGENTIDP_SIGNER; go is Go's crypto/rsa whatever the build has.
+func Sign(ctx context.Context, signer string, duration time.Duration) (Measurement, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return Measurement{}, err
 	}
-	var signer crypto.Signer = key
-	backend := "crypto/rsa"
-	if !pureGo {
-		if signer, backend, err = idpbench.Signer(key); err != nil {
-			return Measurement{}, err
-		}
+	signs, backend, callers, err := idpbench.Signer(key, signer)
+	if err != nil {
+		return Measurement{}, err
 	}
 	digest := sha256.Sum256([]byte("bench"))
-	return of(load.Loop(ctx, runtime.GOMAXPROCS(0), duration, func(context.Context) error {
-		_, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	return of(load.Loop(ctx, callers, duration, func(context.Context) error {
+		_, err := signs.Sign(rand.Reader, digest[:], crypto.SHA256)
 		return err
 	}), backend)
 }

@@ -20,7 +20,7 @@ import (
 // Options say what the laboratory is made of.
 type Options struct {
 	Bin     string // folder of the built programs
-	Signer  string // "go", or what the IdP's build is called: agentidp-SIGNER
+	Signer  string // "go", "batch", or what the IdP's build is called: agentidp-SIGNER
 	Routes  string // the sidecar's route file
 	Store   string // SQLite or PostgreSQL
 	Server  string // URL of a PostgreSQL server whose role may create databases; "": one of our own
@@ -120,7 +120,7 @@ func (l *Lab) newStack(ctx context.Context, name, bin string, env ...string) (*s
 	l.made++
 	s := &stack.Stack{
 		Addresses: addresses, Bin: filepath.Join(l.root, bin), Dir: filepath.Join(l.root, name+strconv.Itoa(l.made)), Routes: l.Options.Routes,
-		IdPEnv: append([]string{"AGENTIDP_LIMITS_AGENTS=0", "AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=0", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=0", "AGENTIDP_PEPPER=" + l.Pepper}, env...),
+		IdPEnv: append([]string{"AGENTIDP_LIMITS_AGENTS=0", "AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=0", "AGENTIDP_LIMITS_TOKENS_PER_MONTH=0", "AGENTIDP_PEPPER=" + l.Pepper, l.Options.signerEnv()}, env...),
 	}
 	if l.APIAddr != "" {
 		s.Upstream = "http://" + l.APIAddr

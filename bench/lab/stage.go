@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Names of the programs in the folder of builds. Those of another signer than
-// Go's have it behind a hyphen.
+// Names of the programs in the folder of builds. Those with a signer that is
+// linked in have it behind a hyphen.
 const (
 	idpProgram     = "agentidp"
 	sidecarProgram = "agentidp-sidecar"
@@ -36,10 +36,23 @@ func (o Options) Signs(page Metrics) (string, error) {
 	return backend, err
 }
 
+// signerEnv makes IdP and idpbench sign with what is asked for, whatever is the
+// default of the build.
+func (o Options) signerEnv() string {
+	switch o.Signer {
+	case "", "go":
+		return "AGENTIDP_SIGNER=go"
+	case "batch":
+		return "AGENTIDP_SIGNER=batch"
+	default:
+		return "AGENTIDP_SIGNER=auto"
+	}
+}
+
 // stage links the builds that are measured to the names that the stack knows.
 func (l *Lab) stage() error {
 	suffix := ""
-	if l.Options.Signer != "" && l.Options.Signer != "go" {
+	if l.Options.signerEnv() == "AGENTIDP_SIGNER=auto" {
 		suffix = "-" + l.Options.Signer
 	}
 	for link, program := range map[string]string{
@@ -69,6 +82,7 @@ func (l *Lab) stage() error {
 func (l *Lab) Inside(ctx context.Context, out any, args ...string) error {
 	command := exec.CommandContext(ctx, filepath.Join(l.root, "stub", idpProgram), args...)
 	command.Stderr = os.Stderr
+	command.Env = append(os.Environ(), l.Options.signerEnv())
 	var output []byte
 	err := On(l.Servers, func() (err error) {
 		output, err = command.Output()

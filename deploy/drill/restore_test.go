@@ -17,7 +17,7 @@ import (
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	bin := programs(t)
-	for name, on := range map[string]func(*testing.T, string) *place{"sqlite": onSQLite, "postgres": onDump, "postgres_archive": onArchive} {
+	for name, on := range map[string]func(*testing.T, string) *place{"sqlite": onSQLite, "postgres": onDump, "postgres_archive": onArchive, "postgres_standby": onStandby} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			drill(t, on(t, bin), bin)

@@ -73,8 +73,14 @@ func (s *server) empty() {
 	s.start()
 }
 
-// start serves the cluster, and archives its log.
+// start serves the cluster as a primary.
 func (s *server) start() {
+	s.t.Helper()
+	s.serve(false)
+}
+
+// serve starts the server, which archives its log, and waits until it answers as what it is.
+func (s *server) serve(standby bool) {
 	s.t.Helper()
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	require.NoError(s.t, err)
@@ -84,7 +90,8 @@ func (s *server) start() {
 	require.NoError(s.t, s.cmd.Start())
 	require.NoError(s.t, log.Close())
 	begun := time.Now()
-	for printed := ""; printed != "f\n"; printed, _ = try(s.dir, s.env(), "psql -Atc 'SELECT pg_is_in_recovery()'") {
+	want := map[bool]string{true: "t\n", false: "f\n"}[standby]
+	for printed := ""; printed != want; printed, _ = try(s.dir, s.env(), "psql -Atc 'SELECT pg_is_in_recovery()'") {
 		require.Less(s.t, time.Since(begun), patience, "the server does not start: %s\n%s", printed, read(s.t, filepath.Join(s.dir, "log")))
 		time.Sleep(50 * time.Millisecond)
 	}

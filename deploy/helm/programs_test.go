@@ -88,6 +88,7 @@ func mounts(t *testing.T, m manifest) (folder string) {
 	write(secrets+"pepper", "1:"+key+"\n")
 	certificate, private := tlstest.NewAuthority(t).Good()
 	write(secrets+"vault-ca.crt", string(certificate))
+	write(secrets+"redis-ca.crt", string(certificate))
 	write("etc/agentidp/tls/tls.crt", string(certificate))
 	write("etc/agentidp/tls/tls.key", string(private))
 	require.NoError(t, os.CopyFS(filepath.Join(folder, "etc/agentidp/policy"), os.DirFS(top+"/policies")))

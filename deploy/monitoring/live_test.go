@@ -56,6 +56,7 @@ func TestQueriesHaveData(t *testing.T) {
 	begun := time.Now()
 	load(t, s, underLoad)
 	p.from, p.to = begun, time.Now()
+	typed(t, s)
 
 	table := tabwriter.NewWriter(t.Output(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "where\twhat\tseries\tlast value\tquery")

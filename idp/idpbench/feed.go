@@ -41,7 +41,7 @@ func (f *Feed) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := issuer.Open(ctx, f.log.db, sealer, time.Now)
+	keys, err := issuer.Open(ctx, f.log.db, sealer, issuer.Auto, time.Now)
 	if err != nil {
 		return err
 	}

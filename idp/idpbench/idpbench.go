@@ -15,20 +15,21 @@ import (
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
-	"github.com/sentryagent/agentidp/idp/internal/issuer/libcrypto"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/store/postgres"
 	"github.com/sentryagent/agentidp/idp/internal/store/sqlite"
 )
 
-// Signer signs with the key as the IdP of the same build does. name is the
-// backend's, as the IdP's start line has it.
-func Signer(key *rsa.PrivateKey) (signer crypto.Signer, name string, err error) {
-	if !libcrypto.Available {
-		return key, "crypto/rsa", nil
+// Signer signs with the key as an IdP of the same build does whose
+// AGENTIDP_SIGNER is that. backend is as the IdP's start line has it, and callers
+// how many keep it busy.
+func Signer(key *rsa.PrivateKey, name string) (signer crypto.Signer, backend string, callers int, err error) {
+	s := issuer.Signer(name)
+	if !s.Valid() {
+		return nil, "", 0, fmt.Errorf("signer %.50q: must be one of %v", name, issuer.Signers())
 	}
-	signer, err = libcrypto.Open(key)
-	return signer, libcrypto.Name, err
+	signer, err = s.Open(key)
+	return signer, s.Backend(), s.AtOnce(), err
 }
 
 // Log is an audit log on a store of its own.

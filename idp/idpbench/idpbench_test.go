@@ -27,9 +27,12 @@ import (
 func TestTheSignerSigns(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	signer, name, err := idpbench.Signer(key)
+	_, _, _, err = idpbench.Signer(key, "fast")
+	require.ErrorContains(t, err, "must be one of")
+	signer, name, callers, err := idpbench.Signer(key, "auto")
 	require.NoError(t, err)
 	require.NotEmpty(t, name)
+	require.Positive(t, callers)
 	digest := sha256.Sum256([]byte("x"))
 	signature, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	require.NoError(t, err)

@@ -66,13 +66,18 @@ func Durations(set *metrics.Set, metric string, labels ...string) *metrics.Prome
 }
 
 // WritePrometheus writes the sets, then agentidp_build_info and the process and
-// Go runtime metrics, in the Prometheus text format.
+// Go runtime metrics, in the Prometheus text format, each family with its type.
 func WritePrometheus(w io.Writer, sets ...*metrics.Set) {
+	metrics.ExposeMetadata(true)
+	var written strings.Builder
 	for _, set := range sets {
-		set.WritePrometheus(w)
+		set.WritePrometheus(&written)
 	}
 	b := ReadBuild()
-	metrics.WriteGaugeUint64(w, Name("agentidp_build_info", "version", b.Version, "revision", b.Revision, "go", b.Go), 1)
-	metrics.WriteProcessMetrics(w)
-	metrics.WriteFDMetrics(w)
+	metrics.WriteGaugeUint64(&written, Name("agentidp_build_info", "version", b.Version, "revision", b.Revision, "go", b.Go), 1)
+	metrics.WriteProcessMetrics(&written)
+	metrics.WriteFDMetrics(&written)
+	var e exposition
+	e.add(written.String())
+	e.write(w)
 }

@@ -82,7 +82,7 @@ func parse(args []string) (o options, err error) {
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&o.Bin, "bin", "../bin", "folder of the built programs")
-	flags.StringVar(&o.Signer, "signer", "go", "build of the IdP to measure: go, or libcrypto for agentidp-libcrypto")
+	flags.StringVar(&o.Signer, "signer", "go", "what the IdP signs with: go, batch, or libcrypto, which is the build agentidp-libcrypto")
 	flags.StringVar(&o.Routes, "routes", "../deploy/dev/routes.yaml", "the sidecar's route file")
 	flags.StringVar(&o.Store, "store", lab.SQLite, "sqlite or postgres")
 	flags.StringVar(&o.Server, "database", os.Getenv("TEST_DATABASE_URL"), "URL of a PostgreSQL server whose role may create databases; default: TEST_DATABASE_URL, else a server of its own")

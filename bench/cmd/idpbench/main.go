@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 	var err error
 	switch args[0] {
 	case "sign":
-		m, err = inside.Sign(ctx, *pureGo, *duration)
+		m, err = inside.Sign(ctx, signer(*pureGo), *duration)
 	case "verify":
 		m, err = inside.Verify(ctx, *pureGo, *duration)
 	case "append":
@@ -65,4 +66,12 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(m)
+}
+
+// signer is what an IdP of the same environment would sign with.
+func signer(pureGo bool) string {
+	if pureGo {
+		return "go"
+	}
+	return cmp.Or(os.Getenv("AGENTIDP_SIGNER"), "auto")
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ import (
 	"github.com/sentryagent/agentidp/idp/internal/vault"
 	"github.com/sentryagent/agentidp/idp/internal/volatile/redis"
 	"github.com/sentryagent/agentidp/policies"
+	"github.com/sentryagent/agentidp/shared/config"
 	"github.com/sentryagent/agentidp/shared/httpx"
 	"github.com/sentryagent/agentidp/shared/obs"
 	"github.com/sentryagent/agentidp/shared/policy"
@@ -164,12 +166,12 @@ func (a *App) open(ctx context.Context, now idp.Clock) error {
 	if a.vault, err = openVault(ctx, a.cfg, a.logger, a.metrics, now); err != nil {
 		return err
 	}
-	sealer, db, err := openData(ctx, a.cfg, a.vault, a.logger)
+	sealer, db, err := openData(ctx, a.cfg, a.vault, a.logger, startPatience)
 	if err != nil {
 		return err
 	}
 	a.db, a.sealer = db, sealer
-	if a.issuer, err = issuer.Open(ctx, db, sealer, now); err != nil {
+	if a.issuer, err = issuer.Open(ctx, db, sealer, a.cfg.Signer, now); err != nil {
 		return err
 	}
 	a.warnOfFallback(ctx)
@@ -204,19 +206,26 @@ func makeFolder(cfg Config) error {
 }
 
 // openData makes the folder on first use and opens the master key and the store.
-func openData(ctx context.Context, cfg Config, keeper *vault.Client, logger *slog.Logger) (*issuer.Sealer, *database, error) {
+// Each has patience to become reachable.
+func openData(ctx context.Context, cfg Config, keeper *vault.Client, logger *slog.Logger, patience time.Duration) (sealer *issuer.Sealer, db *database, err error) {
 	if err := makeFolder(cfg); err != nil {
 		return nil, nil, err
 	}
-	master, err := masterKey(ctx, cfg, keeper)
+	var master []byte
+	err = theVault.await(ctx, patience, logger, func() (err error) {
+		master, err = masterKey(ctx, cfg, keeper)
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	sealer, err := issuer.NewSealer(master)
-	if err != nil {
+	if sealer, err = issuer.NewSealer(master); err != nil {
 		return nil, nil, err
 	}
-	db, err := openStore(ctx, cfg, logger)
+	err = theDatabase.await(ctx, patience, logger, func() (err error) {
+		db, err = openStore(ctx, cfg, logger)
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -437,6 +446,13 @@ func (b *background) wait() error {
 	return errors.Join(b.errs...)
 }
 
-// SigningBackend names what this binary signs with, as long as that passes the
-// check at start; see /health for what does.
-func SigningBackend() string { return issuer.Fastest() }
+// SigningBackend names what this binary signs with in that environment, as long as
+// it passes the check at start; see /health for what does.
+func SigningBackend(environ []string) string {
+	for _, pair := range environ {
+		if name, found := strings.CutPrefix(pair, config.PrefixIdP+"SIGNER="); found && issuer.Signer(name).Valid() {
+			return issuer.Signer(name).Backend()
+		}
+	}
+	return issuer.Auto.Backend()
+}

@@ -66,7 +66,7 @@ func (c *Condition) Keys(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = issuer.Open(ctx, c.db, sealer, time.Now)
+	_, err = issuer.Open(ctx, c.db, sealer, c.cfg.Signer, time.Now)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp/internal/app"
 	"github.com/sentryagent/agentidp/shared/config"
+	"github.com/sentryagent/agentidp/shared/httpx/tlstest"
 )
 
 func load(environ ...string) (app.Config, error) {
@@ -31,11 +32,11 @@ func TestEveryProblemIsNamedAtOnce(t *testing.T) {
 		"AGENTIDP_LIMITS_REQUESTS_PER_MINUTE=-1", "AGENTIDP_LIMITS_AUDIT_DAYS=30", "AGENTIDP_AUDIT_DAYS_CUSTOM=-1", "AGENTIDP_LOG_LEVEL=loud", "AGENTIDP_LOG_FORMAT=xml", "AGENTIDP_DRAIN_TIMEOUT=1h",
 		"AGENTIDP_POLICY_DIR=/nowhere", "DATABASE_URL=mysql://u:hunter2@db/x", "DATABASE_DIRECT_URL=db", "AGENTIDP_TLS_CERT=x", "AGENTIDP_CORS_ORIGINS=*",
 		"AGENTIDP_JWKS_MAX_AGE=2h", "AGENTIDP_KEY_ROTATION=1s", "AGENTIDP_DRAIN_DELAY=1h", "AGENTIDP_SECRET_SCHEME=rot13", "AGENTIDP_PEPPER=hunter2",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=x", "OTEL_TRACES_SAMPLER_ARG=2", "VAULT_TOKEN=hunter2", "AGENTIDP_VAULT_MASTER_KEY=kv", "AGENTIDP_BOOTSTRAP_CLIENT_SECRET=hunter2",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=x", "OTEL_TRACES_SAMPLER_ARG=2", "VAULT_TOKEN=hunter2", "REDIS_CACERT=/nowhere", "AGENTIDP_VAULT_MASTER_KEY=kv", "AGENTIDP_BOOTSTRAP_CLIENT_SECRET=hunter2",
 	)
 	for _, key := range []string{
 		"addr", "admin_addr", "issuer", "bootstrap_client_id", "bcrypt_cost", "token_ttl", "default_resource", "resources[1]",
-		"limits_agents", "limits_tokens_per_month", "limits_requests_per_minute", "limits_audit_days", "audit_days_custom", "log_level", "log_format", "drain_timeout", "policy_dir", "database_url",
+		"redis_cacert", "limits_agents", "limits_tokens_per_month", "limits_requests_per_minute", "limits_audit_days", "audit_days_custom", "log_level", "log_format", "drain_timeout", "policy_dir", "database_url",
 		"database_direct_url", "tls_cert", "cors_origins[0]", "jwks_max_age", "key_rotation", "drain_delay", "secret_scheme", "pepper",
 		"otel_exporter_otlp_endpoint", "otel_traces_sampler_arg", "vault_token", "vault_master_key",
 	} {
@@ -102,5 +103,27 @@ func TestTheSchemeOfSecretsFollowsFromWhatIsSet(t *testing.T) {
 	} {
 		_, err := load(row.environ...)
 		require.Equal(t, row.good, err == nil, "%v: %v", row.environ, err)
+	}
+}
+
+func TestTheAuthoritiesOfRedis(t *testing.T) {
+	ca := tlstest.NewAuthority(t).File
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for _, row := range []struct{ url, file, problem string }{
+		{"rediss://redis.example.com", ca, ""},
+		{"rediss+sentinel://redis.example.com/m", ca, ""},
+		{"redis://redis.example.com", ca, "is of no use without a redis_url of rediss"},
+		{"", ca, "is of no use without a redis_url of rediss"},
+		{"rediss://redis.example.com", "/nowhere", "no such file"},
+		{"rediss://redis.example.com", empty, "holds no certificate in PEM"},
+	} {
+		_, err := load("REDIS_URL="+row.url, "REDIS_CACERT="+row.file)
+		if row.problem == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, "redis_cacert")
+		require.ErrorContains(t, err, row.problem)
 	}
 }

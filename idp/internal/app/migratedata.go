@@ -118,7 +118,7 @@ func openSource(ctx context.Context, cfg Config) (_ source, _ *issuer.Sealer, er
 		return source{}, nil, errors.Join(err, claim.Release())
 	}
 	s := source{db, claim}
-	if _, err := issuer.Open(ctx, db, sealer, time.Now); err != nil {
+	if _, err := issuer.Open(ctx, db, sealer, cfg.Signer, time.Now); err != nil {
 		err = fmt.Errorf("the signing keys do not open under the master key that is set: it must be that of the data folder (AGENTIDP_MASTER_KEY_FILE=%s): %w", cfg.MasterKeyPath(), err)
 		return source{}, nil, errors.Join(err, s.close())
 	}

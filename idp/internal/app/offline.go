@@ -31,7 +31,7 @@ func OpenOffline(ctx context.Context, cfg Config) (*Offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealer, db, err := openData(ctx, cfg, keeper, slog.Default())
+	sealer, db, err := openData(ctx, cfg, keeper, slog.Default(), 0)
 	if err != nil {
 		closeVault(keeper)
 		return nil, err
@@ -57,7 +57,7 @@ func (o *Offline) Keys(ctx context.Context) (keys []store.Key, err error) {
 // ImportKey makes an RSA private key in PEM the signing key and returns its id.
 func (o *Offline) ImportKey(ctx context.Context, pem []byte) (kid string, err error) {
 	err = o.logged(ctx, func(log *auditlog.Log) error {
-		keys, err := issuer.Open(ctx, o.db, o.sealer, time.Now)
+		keys, err := issuer.Open(ctx, o.db, o.sealer, o.cfg.Signer, time.Now)
 		if err != nil {
 			return err
 		}

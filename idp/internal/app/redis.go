@@ -2,11 +2,16 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/volatile"
 	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
 	"github.com/sentryagent/agentidp/idp/internal/volatile/redis"
+	"github.com/sentryagent/agentidp/shared/config"
+	"github.com/sentryagent/agentidp/shared/httpx"
 )
 
 // shared is what replicas share and may lose.
@@ -17,6 +22,20 @@ type shared interface {
 	volatile.Cache
 }
 
+// redisProblems are those of the settings about Redis that need no connection.
+func (c *Config) redisProblems() []config.Problem {
+	if c.RedisCACert == "" {
+		return nil
+	}
+	if !strings.HasPrefix(c.RedisURL, "rediss") {
+		return []config.Problem{{Key: "redis_cacert", Text: "is of no use without a redis_url of rediss"}}
+	}
+	if _, err := httpx.Authorities(c.RedisCACert); err != nil {
+		return []config.Problem{{Key: "redis_cacert", Text: "must be a PEM file of certificates: " + err.Error()}}
+	}
+	return nil
+}
+
 // share starts sharing with the other replicas if a Redis is configured, else
 // the process is on its own. A Redis that does not answer yet is no reason not
 // to start.
@@ -25,8 +44,14 @@ func (a *App) share(ctx context.Context, now idp.Clock) (err error) {
 		a.shared = local.New(now)
 		return nil
 	}
+	var authorities *x509.CertPool
+	if a.cfg.RedisCACert != "" {
+		if authorities, err = httpx.Authorities(a.cfg.RedisCACert); err != nil {
+			return fmt.Errorf("redis_cacert: %w", err)
+		}
+	}
 	a.redis, err = redis.Open(ctx, redis.Options{
-		URL: a.cfg.RedisURL, Key: a.sealer.Derive("redis v1"), Logger: a.logger, Metrics: a.metrics, Now: now,
+		URL: a.cfg.RedisURL, Authorities: authorities, Key: a.sealer.Derive("redis v1"), Logger: a.logger, Metrics: a.metrics, Now: now,
 	})
 	a.shared = a.redis
 	return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
+	"github.com/sentryagent/agentidp/idp/internal/clientauth"
 	"github.com/sentryagent/agentidp/idp/internal/issuer"
 	"github.com/sentryagent/agentidp/idp/internal/revocation"
 	"github.com/sentryagent/agentidp/idp/internal/store"
@@ -203,7 +204,7 @@ func (o *Offline) examine(ctx context.Context, checkpoint string) (done Restored
 // cut makes everything that is out invalid, and the event that says why.
 func (o *Offline) cut(ctx context.Context, done *Restored) error {
 	return o.logged(ctx, func(log *auditlog.Log) error {
-		keys, err := issuer.Open(ctx, o.db, o.sealer, time.Now)
+		keys, err := issuer.Open(ctx, o.db, o.sealer, o.cfg.Signer, time.Now)
 		if err != nil {
 			return fmt.Errorf("the keys of what is restored do not open: %w", err)
 		}
@@ -215,6 +216,9 @@ func (o *Offline) cut(ctx context.Context, done *Restored) error {
 			now := idp.Time(time.Now())
 			done.Organizations, events, err = revocation.Restored(ctx, tx, keys, spare, now)
 			if err != nil {
+				return nil, err
+			}
+			if err := clientauth.Restored(ctx, tx, now); err != nil {
 				return nil, err
 			}
 			// Whole lists are passed over: no index that was given out since is given out again.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -19,6 +20,12 @@ type database struct {
 	failed   <-chan struct{} // closed when only a restart can mend it; nil: never
 	// maintain prepares what time will ask for; nil: nothing.
 	maintain func(ctx context.Context, now time.Time) error
+}
+
+// theDatabase is what a start waits for while its server cannot be reached.
+var theDatabase = dependency{
+	name: "the database", reason: "store_unreachable",
+	heals: func(err error) bool { return errors.Is(err, postgres.ErrUnreachable) },
 }
 
 // openStore opens PostgreSQL where a URL is set, else the file in the data folder.

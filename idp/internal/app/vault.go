@@ -120,6 +120,9 @@ func openVault(ctx context.Context, cfg Config, logger *slog.Logger, set *metric
 	return vault.Open(ctx, options)
 }
 
+// theVault is what a start waits for where the master key is there.
+var theVault = dependency{name: "Vault", reason: "vault_unreachable", heals: vault.Heals}
+
 // masterKey is the setting, the file in the data folder, or what Vault keeps.
 func masterKey(ctx context.Context, cfg Config, keeper *vault.Client) ([]byte, error) {
 	switch {

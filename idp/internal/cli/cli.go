@@ -46,7 +46,7 @@ func Root(process command.Process) *cobra.Command {
 	p := program{process, command.Settings[app.Config]{Process: server, Prefix: config.PrefixIdP, Default: app.Default}}
 	root := &cobra.Command{
 		Use:     "agentidp",
-		Version: "signing by " + app.SigningBackend(),
+		Version: "signing by " + app.SigningBackend(process.Environ),
 		Short:   "Identity provider for AI agents",
 		Long: `Agentidp is an identity provider for AI agents: they register, authenticate with
 their own credential, get short-lived RS256 tokens, and everything is audited.

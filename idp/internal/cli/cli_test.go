@@ -50,7 +50,10 @@ func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
 	status, stdout, _ = run(t, nil, "--version")
 	require.Zero(t, status)
 	require.Contains(t, stdout, "agentidp ")
-	require.Contains(t, stdout, ", signing by "+app.SigningBackend()+"\n")
+	require.Contains(t, stdout, ", signing by "+app.SigningBackend(nil)+"\n")
+	status, stdout, _ = run(t, []string{"AGENTIDP_SIGNER=batch"}, "--version")
+	require.Zero(t, status)
+	require.Contains(t, stdout, ", signing by batch\n")
 }
 
 func TestWrongUseExitsWithTwo(t *testing.T) {

@@ -68,9 +68,8 @@ Not known any more is what happened since the backup. Do it again, by hand:
   credentials that were revoked or rotated: their old secrets work again
   agents that were suspended, decommissioned or lost capabilities: they are as they were
   agents, credentials, organizations that were made: they are gone
-Where agents sign in with private_key_jwt, start five minutes after the loss at the earliest:
-client assertions that were used just before it could be used once more. Counted tokens and
-Idempotency-Keys are those of the backup.
+Client assertions of before now are not taken any more, and new ones in a minute. Counted
+tokens and Idempotency-Keys are those of the backup.
 `, done.Organizations)
 	return err
 }

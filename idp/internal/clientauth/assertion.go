@@ -15,17 +15,20 @@ const AssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // Reasons of INVALID_CLIENT that assertions add: for the audit log alone.
 const (
-	ReasonMethodMismatch        = "auth_method_mismatch"  // an assertion for a credential with a secret
-	ReasonAssertionMalformed    = "assertion_malformed"   // not a strict compact JWS with the claims it must have
-	ReasonAssertionAlgorithm    = "assertion_algorithm"   // alg is none that is offered
-	ReasonAssertionSubject      = "assertion_subject"     // iss and sub are not one client id
-	ReasonAssertionAudience     = "assertion_audience"    // aud is not the issuer, and it alone
-	ReasonAssertionExpired      = "assertion_expired"     // exp has passed, or iat is long ago
-	ReasonAssertionNotYetValid  = "assertion_not_yet"     // nbf or iat is still to come
-	ReasonAssertionLifetime     = "assertion_lifetime"    // exp is too far ahead
-	ReasonAssertionKeyUnknown   = "assertion_key_unknown" // the agent has no such key for that alg
-	ReasonAssertionSignature    = "assertion_signature"
-	ReasonAssertionReplayed     = "assertion_replayed"
+	ReasonMethodMismatch       = "auth_method_mismatch"  // an assertion for a credential with a secret
+	ReasonAssertionMalformed   = "assertion_malformed"   // not a strict compact JWS with the claims it must have
+	ReasonAssertionAlgorithm   = "assertion_algorithm"   // alg is none that is offered
+	ReasonAssertionSubject     = "assertion_subject"     // iss and sub are not one client id
+	ReasonAssertionAudience    = "assertion_audience"    // aud is not the issuer, and it alone
+	ReasonAssertionExpired     = "assertion_expired"     // exp has passed, or iat is long ago
+	ReasonAssertionNotYetValid = "assertion_not_yet"     // nbf or iat is still to come
+	ReasonAssertionLifetime    = "assertion_lifetime"    // exp is too far ahead
+	ReasonAssertionKeyUnknown  = "assertion_key_unknown" // the agent has no such key for that alg
+	ReasonAssertionSignature   = "assertion_signature"
+	ReasonAssertionReplayed    = "assertion_replayed"
+	// It may have been used before the store was put back, which has forgotten it.
+	ReasonAssertionBeforeRestore = "assertion_before_restore"
+
 	reasonKeysUnavailable       = "keys_unavailable"
 	reasonAssertionsNotOffered  = "unsupported_auth_method"
 	reasonAuthenticationChanged = "gate_unstable"

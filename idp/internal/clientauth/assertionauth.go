@@ -86,7 +86,12 @@ func (a *Authenticator) assert(ctx context.Context, t Attempt) (store.Gate, erro
 	if reason != "" {
 		return before, invalidClient(reason)
 	}
-	return a.confirm(ctx, &before)
+	gate, err := a.confirm(ctx, &before)
+	if err != nil {
+		return gate, err
+	}
+	// After the gate: the epochs of a gate from before a restore admit nothing.
+	return gate, a.unspent(ctx, t.Assertion)
 }
 
 // confirm reads the gate again: fetching keys and waiting took their time, and

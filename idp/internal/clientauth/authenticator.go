@@ -204,10 +204,15 @@ func (a *Authenticator) read(ctx context.Context, clientID string) (gate store.G
 		return store.Gate{}, false, nil
 	}
 	if err != nil {
-		return store.Gate{}, false, apierr.New(apierr.StoreUnavailable, "clients cannot be authenticated now").
-			WithReason("store_unavailable").WithRetryAfter(time.Second).WithCause(err)
+		return store.Gate{}, false, unreadable(err)
 	}
 	return gate, true, nil
+}
+
+// unreadable says that the store is away, never that the client is wrong.
+func unreadable(cause error) error {
+	return apierr.New(apierr.StoreUnavailable, "clients cannot be authenticated now").
+		WithReason("store_unavailable").WithRetryAfter(time.Second).WithCause(cause)
 }
 
 // dead says why the credential is no longer good; "" when it is.

@@ -215,7 +215,7 @@ func newWorld(t *testing.T, set setting) *world {
 
 	sealer, err := issuer.NewSealer(make([]byte, 32))
 	require.NoError(t, err)
-	w.issuer, err = issuer.Open(ctx, db, sealer, w.clock.now)
+	w.issuer, err = issuer.Open(ctx, db, sealer, issuer.Auto, w.clock.now)
 	require.NoError(t, err)
 	w.issuer.Follow(issuer.Schedule{Ahead: 10 * time.Minute})
 	checkpoints, err := auditlog.OpenCheckpointKey(ctx, db, sealer, "idp.example.com/audit", w.clock.now)

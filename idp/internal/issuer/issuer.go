@@ -14,7 +14,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/sentryagent/agentidp/idp"
-	"github.com/sentryagent/agentidp/idp/internal/issuer/libcrypto"
+	"github.com/sentryagent/agentidp/idp/internal/issuer/batchsign"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/turnstile"
 	"github.com/sentryagent/agentidp/shared/apierr"
@@ -44,16 +44,15 @@ type Issuer struct {
 
 // Open loads the keys of the store. A key that does not open, or does not sign,
 // is an error; that there is none yet is not: see EnsureKey.
-func Open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock) (*Issuer, error) {
-	return open(ctx, db, sealer, now, fastest)
+func Open(ctx context.Context, db store.DB, sealer *Sealer, signer Signer, now idp.Clock) (*Issuer, error) {
+	return open(ctx, db, sealer, now, signer.backend())
 }
 
 func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b backend) (*Issuer, error) {
 	if now == nil {
 		now = time.Now
 	}
-	cores := runtime.GOMAXPROCS(0)
-	i := &Issuer{db: db, sealer: sealer, now: now, turnstile: turnstile.New(cores, cores*waitingPerCore)}
+	i := &Issuer{db: db, sealer: sealer, now: now, turnstile: turnstile.New(b.width(), runtime.GOMAXPROCS(0)*waitingPerCore)}
 	i.backend.Store(&b)
 	if err := i.Reload(ctx); err != nil {
 		return nil, err
@@ -64,8 +63,9 @@ func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b bac
 // Instrument adds the signing metrics to a set. Call it before the first Mint.
 func (i *Issuer) Instrument(set *metrics.Set) {
 	i.durations = obs.Durations(set, "agentidp_sign_seconds")
+	set.NewGauge("agentidp_sign_faults", func() float64 { return float64(batchsign.Faults()) })
 	set.NewGauge("agentidp_sign_queue_length", func() float64 { return float64(i.turnstile.Waiting()) })
-	for _, name := range []string{goBackend.name, libcrypto.Name} {
+	for _, name := range []string{goBackend.name, libcryptoBackend.name, batchBackend.name} {
 		set.NewGauge(obs.Name("agentidp_sign_backend_info", "backend", name), func() float64 {
 			if i.Backend() == name {
 				return 1
@@ -156,17 +156,19 @@ func (i *Issuer) ActiveKID() string {
 	return ""
 }
 
-// Degraded says why signatures come from crypto/rsa although this binary holds
-// a faster backend; nil when they do not.
+// Degraded says why signatures come from crypto/rsa although another backend was
+// meant to make them; nil when they do not.
 func (i *Issuer) Degraded() error {
 	if why := i.degraded.Load(); why != nil {
 		return *why
 	}
-	return nil
+	return i.backend.Load().broken()
 }
 
-// Fastest names the backend that an Issuer begins with.
-func Fastest() string { return fastest.name }
-
 // Backend names what computes the signatures.
-func (i *Issuer) Backend() string { return i.backend.Load().name }
+func (i *Issuer) Backend() string {
+	if b := i.backend.Load(); b.broken() == nil {
+		return b.name
+	}
+	return goBackend.name
+}

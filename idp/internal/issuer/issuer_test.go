@@ -99,7 +99,7 @@ func pemOf(t testing.TB, bits int) ([]byte, string) {
 
 func TestFirstKey(t *testing.T) {
 	ctx, db, clock := t.Context(), openStore(t), newClock()
-	issuer, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 	require.Empty(t, issuer.ActiveKID())
 	body, etag := issuer.JWKS()
@@ -119,9 +119,9 @@ func TestFirstKey(t *testing.T) {
 	require.Equal(t, idp.OperatorOrganization, log.events[0].OrganizationID)
 	require.Equal(t, map[string]any{"kid": issuer.ActiveKID(), "bits": int64(2048)}, log.events[0].Metadata)
 	require.NoError(t, issuer.Ready())
-	require.Equal(t, fastest.name, issuer.Backend())
+	require.Equal(t, Auto.Backend(), issuer.Backend())
 
-	reopened, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	reopened, err := Open(ctx, db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 	require.Equal(t, issuer.ActiveKID(), reopened.ActiveKID())
 	raw, err := reopened.Mint(ctx, claims(reopened), nil)
@@ -129,7 +129,7 @@ func TestFirstKey(t *testing.T) {
 	_, err = verifier(issuer).Verify(ctx, raw)
 	require.NoError(t, err)
 
-	_, err = Open(ctx, db, newSealer(t, 2), clock.now)
+	_, err = Open(ctx, db, newSealer(t, 2), Auto, clock.now)
 	require.ErrorIs(t, err, ErrSeal, "another master key")
 }
 
@@ -138,7 +138,7 @@ func TestOneFirstKeyOfManyReplicas(t *testing.T) {
 	log := &journal{db: db}
 	replicas := make([]*Issuer, 4)
 	for n := range replicas {
-		issuer, err := Open(ctx, db, newSealer(t, 1), newClock().now)
+		issuer, err := Open(ctx, db, newSealer(t, 1), Auto, newClock().now)
 		require.NoError(t, err)
 		replicas[n] = issuer
 	}
@@ -156,7 +156,7 @@ func TestOneFirstKeyOfManyReplicas(t *testing.T) {
 
 func TestJWKS(t *testing.T) {
 	ctx, db := t.Context(), openStore(t)
-	issuer, err := Open(ctx, db, newSealer(t, 1), newClock().now)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, newClock().now)
 	require.NoError(t, err)
 	_, empty := issuer.JWKS()
 	require.NoError(t, issuer.EnsureKey(ctx, (&journal{db: db}).commit))
@@ -180,13 +180,13 @@ func TestJWKS(t *testing.T) {
 func TestImport(t *testing.T) {
 	ctx, db, clock := t.Context(), openStore(t), newClock()
 	log := &journal{db: db}
-	issuer, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, log.commit))
 	first := issuer.ActiveKID()
 	old, err := issuer.Mint(ctx, claims(issuer), nil)
 	require.NoError(t, err)
-	replica, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	replica, err := Open(ctx, db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 
 	text, want := pemOf(t, 3072)
@@ -236,7 +236,7 @@ func TestImport(t *testing.T) {
 func TestNextKeyIsPublishedUnused(t *testing.T) {
 	ctx, db := t.Context(), openStore(t)
 	log := &journal{db: db}
-	issuer, err := Open(ctx, db, newSealer(t, 1), newClock().now)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, newClock().now)
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, log.commit))
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -261,7 +261,7 @@ func TestForeignRowsAreRefused(t *testing.T) {
 	refused := func(spoil func(row *store.Key), sealer *Sealer) {
 		t.Helper()
 		db := openStore(t)
-		issuer, err := Open(ctx, db, newSealer(t, 1), newClock().now)
+		issuer, err := Open(ctx, db, newSealer(t, 1), Auto, newClock().now)
 		require.NoError(t, err)
 		require.NoError(t, issuer.EnsureKey(ctx, (&journal{db: db}).commit))
 		maker := &Issuer{sealer: sealer, now: newClock().now}
@@ -275,7 +275,7 @@ func TestForeignRowsAreRefused(t *testing.T) {
 		require.Error(t, issuer.Reload(ctx))
 		require.Equal(t, active, issuer.ActiveKID(), "the old ring stays")
 		require.Len(t, issuer.List(), 1)
-		_, err = Open(ctx, db, newSealer(t, 1), newClock().now)
+		_, err = Open(ctx, db, newSealer(t, 1), Auto, newClock().now)
 		require.Error(t, err)
 	}
 	refused(func(*store.Key) {}, newSealer(t, 2))
@@ -297,15 +297,15 @@ func TestForeignRowsAreRefused(t *testing.T) {
 
 func TestSelfCheck(t *testing.T) {
 	ctx, db := t.Context(), openStore(t)
-	issuer, err := Open(ctx, db, newSealer(t, 1), newClock().now)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, newClock().now)
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, (&journal{db: db}).commit))
 	for _, b := range []backend{
-		{"liar", func(k *rsa.PrivateKey) (crypto.Signer, error) {
+		{name: "liar", perCore: 1, open: func(k *rsa.PrivateKey) (crypto.Signer, error) {
 			return signerFunc{func([]byte) ([]byte, error) { return make([]byte, k.Size()), nil }}, nil
 		}},
-		{"broken", func(*rsa.PrivateKey) (crypto.Signer, error) { return signerFunc{fail}, nil }},
-		{"absent", func(*rsa.PrivateKey) (crypto.Signer, error) { return nil, errors.New("no library") }},
+		{name: "broken", perCore: 1, open: func(*rsa.PrivateKey) (crypto.Signer, error) { return signerFunc{fail}, nil }},
+		{name: "absent", perCore: 1, open: func(*rsa.PrivateKey) (crypto.Signer, error) { return nil, errors.New("no library") }},
 	} {
 		signs, err := open(ctx, db, newSealer(t, 1), nil, b)
 		require.NoError(t, err, "crypto/rsa signs instead")
@@ -318,7 +318,7 @@ func TestSelfCheck(t *testing.T) {
 		require.ErrorContains(t, err, b.name)
 	}
 	require.NoError(t, issuer.Degraded())
-	require.Equal(t, fastest.name, issuer.Backend())
+	require.Equal(t, Auto.Backend(), issuer.Backend())
 }
 
 type signerFunc struct {
@@ -337,9 +337,9 @@ func TestStoreFailure(t *testing.T) {
 	ctx, db := t.Context(), openStore(t)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	_, err := Open(ended, db, newSealer(t, 1), nil)
+	_, err := Open(ended, db, newSealer(t, 1), Auto, nil)
 	require.Error(t, err)
-	issuer, err := Open(ctx, db, newSealer(t, 1), nil)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, nil)
 	require.NoError(t, err)
 	refusal := errors.New("no audit")
 	broken := func(context.Context, func(context.Context, *store.Tx) ([]idp.Event, error)) error { return refusal }
@@ -352,7 +352,7 @@ func TestStoreFailure(t *testing.T) {
 
 func TestInstrument(t *testing.T) {
 	ctx, db := t.Context(), openStore(t)
-	issuer, err := Open(ctx, db, newSealer(t, 1), newClock().now)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, newClock().now)
 	require.NoError(t, err)
 	set := metrics.NewSet()
 	issuer.Instrument(set)
@@ -363,5 +363,5 @@ func TestInstrument(t *testing.T) {
 	set.WritePrometheus(&text)
 	require.Contains(t, text.String(), "agentidp_sign_seconds_count 1")
 	require.Contains(t, text.String(), "agentidp_sign_queue_length 0")
-	require.Contains(t, text.String(), `agentidp_sign_backend_info{backend="`+fastest.name+`"} 1`)
+	require.Contains(t, text.String(), `agentidp_sign_backend_info{backend="`+Auto.Backend()+`"} 1`)
 }

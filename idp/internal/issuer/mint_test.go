@@ -22,7 +22,7 @@ import (
 
 func ready(t testing.TB) *Issuer {
 	db := openStore(t)
-	issuer, err := Open(context.Background(), db, newSealer(t, 1), newClock().now)
+	issuer, err := Open(context.Background(), db, newSealer(t, 1), Auto, newClock().now)
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(context.Background(), (&journal{db: db}).commit))
 	return issuer

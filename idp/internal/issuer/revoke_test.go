@@ -24,7 +24,7 @@ func (i *Issuer) revoke(t *testing.T, log *journal, kid string, spare *Spare) er
 func TestRevokeKey(t *testing.T) {
 	ctx, db, clock := t.Context(), openStore(t), newClock()
 	log := &journal{db: db}
-	issuer, err := Open(ctx, db, newSealer(t, 1), clock.now)
+	issuer, err := Open(ctx, db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, log.commit))
 	first := issuer.ActiveKID()
@@ -68,7 +68,7 @@ func TestRevokeKey(t *testing.T) {
 	require.Len(t, log.events, 3)
 
 	// What was revoked does not come back by import.
-	issuer, err = Open(ctx, db, newSealer(t, 1), clock.now)
+	issuer, err = Open(ctx, db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 	require.NoError(t, issuer.revoke(t, log, third, spare))
 	_, err = issuer.Import(ctx, log.commit, text)

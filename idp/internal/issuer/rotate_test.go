@@ -41,7 +41,7 @@ func rotating(t *testing.T) (*Issuer, *journal, *clock) {
 	t.Helper()
 	db, clock := openStore(t), newClock()
 	log := &journal{db: db}
-	i, err := Open(t.Context(), db, newSealer(t, 1), clock.now)
+	i, err := Open(t.Context(), db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 	i.Follow(monthly)
 	require.NoError(t, i.EnsureKey(t.Context(), log.commit))
@@ -119,7 +119,7 @@ func TestWhatIsOverdueOrUnscheduledIsNotForetoldInThePast(t *testing.T) {
 func TestReplicasTakeEachTurnOnce(t *testing.T) {
 	ctx := t.Context()
 	one, log, clock := rotating(t)
-	two, err := Open(ctx, log.db, newSealer(t, 1), clock.now)
+	two, err := Open(ctx, log.db, newSealer(t, 1), Auto, clock.now)
 	require.NoError(t, err)
 	two.Follow(monthly)
 	for range 3 {

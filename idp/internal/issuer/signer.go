@@ -13,30 +13,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sentryagent/agentidp/idp/internal/issuer/libcrypto"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/shared/apierr"
 	"github.com/sentryagent/agentidp/shared/token"
 )
-
-// backend makes RSA signatures. The seam is crypto.Signer, so that a faster
-// implementation needs nothing else to change.
-type backend struct {
-	name string
-	open func(*rsa.PrivateKey) (crypto.Signer, error)
-}
-
-var (
-	goBackend = backend{name: "crypto/rsa", open: func(key *rsa.PrivateKey) (crypto.Signer, error) { return key, nil }}
-	// fastest of those in this binary.
-	fastest = goBackend
-)
-
-func init() {
-	if libcrypto.Available {
-		fastest = backend{name: libcrypto.Name, open: libcrypto.Open}
-	}
-}
 
 // key is one opened key pair: decrypted, validated and tried once, not per request.
 type key struct {

@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	w.startLog(sealer)
 
-	w.issuer, err = issuer.Open(w.ctx, db, sealer, w.now)
+	w.issuer, err = issuer.Open(w.ctx, db, sealer, issuer.Auto, w.now)
 	require.NoError(t, err)
 	commit := func(ctx context.Context, change func(context.Context, *store.Tx) ([]idp.Event, error)) error {
 		return w.log.Commit(ctx, change)

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,14 @@ var (
 	errForbidden = errors.New("permission denied")
 	errAbsent    = errors.New("no such entry")
 )
+
+// Heals reports whether the error may go away by itself: Vault is out of reach,
+// too slow or sealed. That it refuses us, or has a certificate of somebody that we
+// do not trust, is not among it.
+func Heals(err error) bool {
+	var stranger *tls.CertificateVerificationError
+	return errors.Is(err, ErrUnavailable) && !errors.Is(err, errForbidden) && !errors.As(err, &stranger)
+}
 
 // meaning turns what the API client returned into one of the errors above, or
 // a fault. The client's own text is dropped: it quotes whatever the server sent,

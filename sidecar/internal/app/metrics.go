@@ -24,6 +24,10 @@ func (a *App) meter() {
 	gauge("sidecar_routes_reload_failing", func() bool { _, err := a.routes.status(); return err != nil })
 	gauge("sidecar_policy_reload_failing", func() bool { return a.policyError(a.syncer.Status().PolicyFailed) != nil })
 	a.metrics.NewGauge("sidecar_audit_spool_max_bytes", func() float64 { return float64(a.cfg.SpoolMaxBytes) })
+	a.metrics.RegisterMetricsWriter(func(w io.Writer) {
+		metrics.WriteGaugeUint64(w, obs.Name("sidecar_policy_revision_info", "revision", a.policy.Revision()), 1)
+		a.proxy.WriteMetrics(w)
+	})
 	a.metrics.NewGauge("sidecar_policy_epoch", func() float64 { return float64(a.policy.Status().Epoch) })
 	for _, result := range []string{"good", "unchanged", "failed"} { // the syncer's, there without a bundle too
 		a.metrics.GetOrCreateCounter(obs.Name("sidecar_policy_bundle_total", "result", result))
@@ -35,8 +39,4 @@ func (a *App) meter() {
 	}
 }
 
-func (a *App) writeMetrics(w io.Writer) {
-	metrics.WriteGaugeUint64(w, obs.Name("sidecar_policy_revision_info", "revision", a.policy.Revision()), 1)
-	a.proxy.WriteMetrics(w)
-	obs.WritePrometheus(w, a.metrics)
-}
+func (a *App) writeMetrics(w io.Writer) { obs.WritePrometheus(w, a.metrics) }

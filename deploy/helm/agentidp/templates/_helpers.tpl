@@ -62,6 +62,9 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- with .Values.redis }}{{ if .existingSecret }}
 {{ include "agentidp.secretFile" (list .existingSecret .urlKey "redis-url") }}
+{{- if .caKey }}
+{{ include "agentidp.secretFile" (list .existingSecret .caKey "redis-ca.crt") }}
+{{- end }}
 {{- end }}{{ end }}
 {{- with .Values.pepper }}{{ if .existingSecret }}
 {{ include "agentidp.secretFile" (list .existingSecret .key "pepper") }}
@@ -124,6 +127,9 @@ capabilities: { drop: [ALL] }
 - { name: AGENTIDP_BOOTSTRAP_CLIENT_SECRET_FILE, value: /run/secrets/agentidp/bootstrap-client-secret }
 {{- if .Values.redis.existingSecret }}
 - { name: REDIS_URL_FILE, value: /run/secrets/agentidp/redis-url }
+{{- if .Values.redis.caKey }}
+- { name: REDIS_CACERT, value: /run/secrets/agentidp/redis-ca.crt }
+{{- end }}
 {{- end }}
 {{- if .Values.pepper.existingSecret }}
 - { name: AGENTIDP_PEPPER_FILE, value: /run/secrets/agentidp/pepper }

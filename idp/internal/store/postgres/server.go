@@ -37,14 +37,14 @@ func inspect(ctx context.Context, o *Options) (server, error) {
 	o.relax(config)
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return server{}, err
+		return server{}, unreached(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
 	ctx, done := context.WithTimeout(ctx, statementLimit*time.Duration(o.Patience))
 	defer done()
 	seen, err := probe(ctx, conn)
 	if err != nil {
-		return server{}, err
+		return server{}, unreached(err) // a pooler answers for a server that is away
 	}
 	if err := seen.check(); err != nil {
 		return server{}, err

@@ -67,7 +67,8 @@ const (
 )
 
 // Open connects, demands a server that keeps what it commits and a schema that
-// fits this program, and starts listening for changes.
+// fits this program, and starts listening for changes. ErrUnreachable is the one
+// error that may go away by itself.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -83,6 +84,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("database: %d connections are too few, at least %d", o.MaxConns, minimalConns)
 	}
 	if o.Migrate {
+		if err := reach(ctx, &o); err != nil {
+			return nil, fmt.Errorf("database: %w", err)
+		}
 		if err := Migrate(ctx, o.direct(), func(report string) { o.Logger.Info("migration", "applied", report) }); err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ func (t *target) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	dialer := &net.Dialer{Timeout: max(dialTimeout, t.budget), KeepAlive: time.Minute}
 	if t.tls {
 		// The server's name is that of the address.
-		conn, err := (&tls.Dialer{NetDialer: dialer, Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext(ctx, network, addr)
+		conn, err := (&tls.Dialer{NetDialer: dialer, Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.authorities}}).DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}

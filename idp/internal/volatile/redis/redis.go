@@ -12,6 +12,7 @@ package redis
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	_ "embed" // take.lua
 	"errors"
 	"fmt"
@@ -52,7 +53,10 @@ type Options struct {
 	URL string
 	// Key is secret, KeySize bytes or more, the same on every replica and on
 	// nothing else.
-	Key     []byte
+	Key []byte
+	// Authorities are whose certificates a server with TLS may have; default: the system's.
+	Authorities *x509.CertPool
+
 	Logger  *slog.Logger     // default slog.Default
 	Metrics *metrics.Set     // default: a set of its own
 	Now     func() time.Time // of counts and expiry in this process; default time.Now
@@ -89,7 +93,7 @@ func openWithin(ctx context.Context, o Options, budget time.Duration) (*Client, 
 	if err != nil {
 		return nil, fmt.Errorf("redis url: %w", err)
 	}
-	t.budget = budget
+	t.budget, t.authorities = budget, o.Authorities
 	if len(o.Key) < KeySize {
 		return nil, fmt.Errorf("redis: key must have at least %d bytes, has %d", KeySize, len(o.Key))
 	}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -21,7 +22,8 @@ type target struct {
 	sentinelPassword string
 	db               int
 	tls              bool
-	budget           time.Duration // of a question; not from the URL
+	budget           time.Duration  // of a question; not from the URL
+	authorities      *x509.CertPool // nil: the system's; not from the URL
 }
 
 // parseURL reads the forms of Options.URL. Its errors never repeat a part of

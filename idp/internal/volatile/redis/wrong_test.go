@@ -3,6 +3,7 @@ package redis
 import (
 	"bufio"
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -175,22 +176,25 @@ func TestMetricsAndLog(t *testing.T) {
 	require.False(t, c.Take(t.Context(), "a", 1, time.Hour).Allowed)
 }
 
-// The system's roots are read once in a process: no other test may verify.
+// secured is a server with TLS, and where that is.
+func secured(t *testing.T, authority *tlstest.Authority, more ...string) (server *redistest.Server, addr string) {
+	t.Helper()
+	port, folder := redistest.FreePort(t), t.TempDir()
+	certificate, key := folder+"/certificate", folder+"/key"
+	authority.Write(certificate, key)
+	args := append([]string{"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"}, more...)
+	return redistest.Start(t, args...), "127.0.0.1:" + port
+}
+
+// The system's roots are read once in a process: no other test may verify by them.
 func TestTLS(t *testing.T) {
 	trusted := tlstest.NewAuthority(t)
 	t.Setenv("SSL_CERT_FILE", trusted.File)
-	serve := func(authority *tlstest.Authority) (*redistest.Server, string) {
-		port, folder := redistest.FreePort(t), t.TempDir()
-		certificate, key := folder+"/certificate", folder+"/key"
-		authority.Write(certificate, key)
-		server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no")
-		return server, "127.0.0.1:" + port
-	}
-	server, addr := serve(trusted)
+	server, addr := secured(t, trusted)
 	c := openPatient(t, "rediss://"+addr, 1)[0]
 	require.NoError(t, c.Ready(t.Context()))
 	require.Error(t, openPatient(t, "redis://"+addr, 1)[0].Ready(t.Context()), "no TLS")
-	_, other := serve(tlstest.NewAuthority(t))
+	_, other := secured(t, tlstest.NewAuthority(t))
 	require.ErrorContains(t, openPatient(t, "rediss://"+other, 1)[0].Ready(t.Context()), "x509")
 
 	// One probe finds every connection that the restart ended.
@@ -207,6 +211,34 @@ func TestTLS(t *testing.T) {
 	server.Stop()
 	server.Start()
 	require.NoError(t, c.rdb.try(t.Context()))
+}
+
+func TestAuthorities(t *testing.T) {
+	ours, others := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	_, addr := secured(t, ours)
+	_, member := secured(t, ours, "--cluster-enabled", "yes")
+	for name, fact := range map[string]struct {
+		url         string
+		authorities *x509.CertPool
+		reason      string
+	}{
+		"one server":           {"rediss://" + addr, ours.Pool, ""},
+		"one server, a double": {"rediss://" + addr, others.Pool, "x509"},
+		"cluster, not a slot":  {"rediss+cluster://" + member, ours.Pool, "CLUSTERDOWN"}, // it was understood
+		"cluster, a double":    {"rediss+cluster://" + member, others.Pool, "x509"},
+		"sentinel, a double":   {"rediss+sentinel://" + addr + "/m", others.Pool, "x509"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := openWithin(t.Context(), Options{URL: fact.url, Key: testKey(), Authorities: fact.authorities, Logger: slog.New(slog.DiscardHandler)}, patience)
+			require.NoError(t, err)
+			defer c.Close()
+			if fact.reason == "" {
+				require.NoError(t, c.Ready(t.Context()))
+			} else {
+				require.ErrorContains(t, c.Ready(t.Context()), fact.reason)
+			}
+		})
+	}
 }
 
 func TestBoundedReplies(t *testing.T) {
