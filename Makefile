@@ -36,7 +36,7 @@ export PIP_RETRIES ?= 8
 export PIP_TIMEOUT ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help api-docs lint-openapi dashboard dashboard-check dashboard-e2e programs sdk-test sdk-test-go sdk-test-others sdk-test-node sdk-test-python sdk-test-java sdk-packages sdk-build build-libcrypto libcrypto-headers up demo test test-clients test-servers monitoring-rules monitoring-check vault-server lint fmt cover fuzz bench bench-quick bench-build bench-rivals bench-growth bench-gate bench-docs bench-charts build check long long-faults long-fuzz long-events long-soak long-envoy images-check terraform-check terraform-facts long-terraform k8s-tools k8s-check k8s-schemas vuln sbom reproduce clean
+.PHONY: help api-docs lint-openapi dashboard dashboard-check dashboard-e2e programs sdk-test sdk-test-go sdk-test-others sdk-test-node sdk-test-python sdk-test-java sdk-packages sdk-build build-libcrypto libcrypto-headers up demo test test-clients test-servers monitoring-rules monitoring-check vault-server lint fmt cover fuzz bench bench-quick bench-build bench-rivals bench-growth bench-gate bench-docs bench-charts build check long long-faults long-fuzz long-events long-soak long-envoy long-batchsign leak-test images-check terraform-check terraform-facts long-terraform k8s-tools k8s-check k8s-schemas vuln sbom reproduce clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -214,8 +214,8 @@ check: test-servers libcrypto-headers bench-rivals ## what CI runs
 	@./.ci/beside dashboard-e2e images-check monitoring-check vuln k8s-check terraform-check sdk-test-java sdk-test-python sdk-test-node reproduce sbom bench-gate
 	@$(MAKE) --no-print-directory fuzz
 
-long: ## every part of it: long-envoy, long-terraform, long-faults, long-fuzz, long-events, long-soak; one that fails does not hide the others
-	@failed=; for part in envoy terraform faults fuzz events soak; do $(MAKE) --no-print-directory long-$$part || failed="$$failed long-$$part"; done; \
+long: ## every part of it: long-envoy, long-terraform, long-faults, long-fuzz, long-batchsign, long-events, long-soak; one that fails does not hide the others
+	@failed=; for part in envoy terraform faults fuzz batchsign events soak; do $(MAKE) --no-print-directory long-$$part || failed="$$failed long-$$part"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 long-faults: test-servers ## every fault of idp/internal/faults and sidecar/internal/faults in full
@@ -228,6 +228,12 @@ long-fuzz: ## every fuzz target for FUZZ_LONG (default 10m) each
 
 long-events: build ## an audit log of EVENTS (default 10000000) decisions: shipped, listed, verified
 	cd bench && $(GO) run ./cmd/events -events $(EVENTS)
+
+long-batchsign: leak-test ## the batch signer: 10^6 messages of 1,000 keys against crypto/rsa, every fault, and leak-test
+	AGENTIDP_BATCHSIGN=full $(GO) test -count=1 -timeout 3h -v ./idp/internal/issuer/batchsign
+
+leak-test: ## the batch signer's time against its secrets, two classes by a t-test; minutes, on a quiet machine
+	$(GO) test -tags '$(TAGS) leak' -run TestLeak -count=1 -timeout 60m -v ./idp/internal/issuer/batchsign
 
 long-soak: build ## IdP and sidecar at 70 % of their capacity for SOAK (default 30m), with rotation, revocation and reload: no error, no growth; SOAK_FLAGS='-json FILE' keeps the figures
 	$(GO) build -trimpath -o $(BIN)/ ./deploy/dev/cmd/...

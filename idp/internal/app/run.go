@@ -179,12 +179,15 @@ func (a *App) writeMetrics(w io.Writer) { obs.WritePrometheus(w, a.metrics) }
 func (a *App) follow(ctx context.Context) error {
 	changed, stop := a.db.Watch()
 	defer stop()
+	givenUp := a.issuer.GivenUp()
 	var again <-chan time.Time // set while the last reading failed
 	for {
 		select {
 		case <-changed:
 			a.shared.Publish(ctx, revocation.Topic)
 		case <-again:
+		case <-givenUp:
+			givenUp = nil
 		case <-ctx.Done():
 			return nil
 		}

@@ -29,18 +29,21 @@ func Signers() []Signer { return []Signer{Auto, Go, Batch} }
 // implementation needs nothing else to change.
 type backend struct {
 	name string
-	open func(*rsa.PrivateKey) (crypto.Signer, error)
+	// open prepares a key for so many cores.
+	open func(key *rsa.PrivateKey, cores int) (crypto.Signer, error)
 	// perCore is how many signatures may be under way for each core.
 	perCore int
-	// givenUp, when not nil, says why crypto/rsa signs in its place by now.
+	// givenUp, when not nil, says why crypto/rsa signs in its place by now; told
+	// is closed when it first does.
 	givenUp func() error
+	told    <-chan struct{}
 }
 
 var (
-	goBackend        = backend{name: "crypto/rsa", open: func(key *rsa.PrivateKey) (crypto.Signer, error) { return key, nil }, perCore: 1}
-	libcryptoBackend = backend{name: libcrypto.Name, open: libcrypto.Open, perCore: 1}
-	// A pass on each core has four, and the next four are there when it ends.
-	batchBackend = backend{name: batchsign.Name, open: batchsign.Open, perCore: 8, givenUp: func() error {
+	goBackend        = backend{name: "crypto/rsa", open: func(key *rsa.PrivateKey, _ int) (crypto.Signer, error) { return key, nil }, perCore: 1}
+	libcryptoBackend = backend{name: libcrypto.Name, open: func(key *rsa.PrivateKey, _ int) (crypto.Signer, error) { return libcrypto.Open(key) }, perCore: 1}
+	// A pass on each core has four, and the next ones are there when it ends.
+	batchBackend = backend{name: batchsign.Name, open: batchsign.Open, perCore: 16, told: batchsign.Faulted(), givenUp: func() error {
 		if faults := batchsign.Faults(); faults > 0 {
 			return fmt.Errorf("%s: %d passes failed their check", batchsign.Name, faults)
 		}
@@ -65,10 +68,12 @@ func (s Signer) backend() backend {
 func (s Signer) Backend() string { return s.backend().name }
 
 // Open prepares a key for the backend.
-func (s Signer) Open(key *rsa.PrivateKey) (crypto.Signer, error) { return s.backend().open(key) }
+func (s Signer) Open(key *rsa.PrivateKey) (crypto.Signer, error) {
+	return s.backend().open(key, runtime.GOMAXPROCS(0))
+}
 
 // AtOnce is how many signatures an Issuer lets be under way.
-func (s Signer) AtOnce() int { return s.backend().width() }
+func (s Signer) AtOnce() int { return s.backend().perCore * runtime.GOMAXPROCS(0) }
 
 // Valid reports whether there is such a signer.
 func (s Signer) Valid() bool { return slices.Contains(Signers(), s) }
@@ -80,6 +85,3 @@ func (b backend) broken() error {
 	}
 	return b.givenUp()
 }
-
-// width is how many signatures may be under way.
-func (b backend) width() int { return b.perCore * runtime.GOMAXPROCS(0) }

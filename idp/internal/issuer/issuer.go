@@ -34,6 +34,7 @@ type Issuer struct {
 	now       idp.Clock
 	backend   atomic.Pointer[backend] // never nil
 	degraded  atomic.Pointer[error]   // why it is not the one it began with
+	cores     int
 	turnstile *turnstile.Turnstile
 	schedule  Schedule
 	durations *metrics.PrometheusHistogram // of signatures; nil until Instrument
@@ -52,7 +53,8 @@ func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b bac
 	if now == nil {
 		now = time.Now
 	}
-	i := &Issuer{db: db, sealer: sealer, now: now, turnstile: turnstile.New(b.width(), runtime.GOMAXPROCS(0)*waitingPerCore)}
+	cores := runtime.GOMAXPROCS(0)
+	i := &Issuer{db: db, sealer: sealer, now: now, cores: cores, turnstile: turnstile.New(b.perCore*cores, cores*waitingPerCore)}
 	i.backend.Store(&b)
 	if err := i.Reload(ctx); err != nil {
 		return nil, err
@@ -164,6 +166,10 @@ func (i *Issuer) Degraded() error {
 	}
 	return i.backend.Load().broken()
 }
+
+// GivenUp is closed once Degraded has something to say that no key brought up; nil
+// of a backend that does not give up.
+func (i *Issuer) GivenUp() <-chan struct{} { return i.backend.Load().told }
 
 // Backend names what computes the signatures.
 func (i *Issuer) Backend() string {

@@ -301,11 +301,11 @@ func TestSelfCheck(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, issuer.EnsureKey(ctx, (&journal{db: db}).commit))
 	for _, b := range []backend{
-		{name: "liar", perCore: 1, open: func(k *rsa.PrivateKey) (crypto.Signer, error) {
+		{name: "liar", perCore: 1, open: func(k *rsa.PrivateKey, _ int) (crypto.Signer, error) {
 			return signerFunc{func([]byte) ([]byte, error) { return make([]byte, k.Size()), nil }}, nil
 		}},
-		{name: "broken", perCore: 1, open: func(*rsa.PrivateKey) (crypto.Signer, error) { return signerFunc{fail}, nil }},
-		{name: "absent", perCore: 1, open: func(*rsa.PrivateKey) (crypto.Signer, error) { return nil, errors.New("no library") }},
+		{name: "broken", perCore: 1, open: func(*rsa.PrivateKey, int) (crypto.Signer, error) { return signerFunc{fail}, nil }},
+		{name: "absent", perCore: 1, open: func(*rsa.PrivateKey, int) (crypto.Signer, error) { return nil, errors.New("no library") }},
 	} {
 		signs, err := open(ctx, db, newSealer(t, 1), nil, b)
 		require.NoError(t, err, "crypto/rsa signs instead")

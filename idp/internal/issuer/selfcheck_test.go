@@ -12,7 +12,7 @@ import (
 // made then tells, and so does what /health and the log read.
 func TestSelfCheckOfTheFirstKey(t *testing.T) {
 	db := openStore(t)
-	liar := backend{name: "liar", perCore: 1, open: func(k *rsa.PrivateKey) (crypto.Signer, error) {
+	liar := backend{name: "liar", perCore: 1, open: func(k *rsa.PrivateKey, _ int) (crypto.Signer, error) {
 		return signerFunc{func([]byte) ([]byte, error) { return make([]byte, k.Size()), nil }}, nil
 	}}
 	issuer, err := open(t.Context(), db, newSealer(t, 1), nil, liar)

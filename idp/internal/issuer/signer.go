@@ -40,13 +40,13 @@ func (i *Issuer) openKey(row store.Key) (*key, error) {
 		return nil, err
 	}
 	b := i.backend.Load()
-	k, err := b.key(row, private)
+	k, err := b.key(row, private, i.cores)
 	if err == nil || b.name == goBackend.name {
 		return k, err
 	}
 	i.degraded.Store(&err)
 	i.backend.Store(&goBackend)
-	return goBackend.key(row, private)
+	return goBackend.key(row, private, i.cores)
 }
 
 // unseal decrypts a row's private key and checks it.
@@ -71,8 +71,8 @@ func unseal(row store.Key, sealer *Sealer) (*rsa.PrivateKey, error) {
 }
 
 // key opens a key pair and tries it.
-func (b backend) key(row store.Key, private *rsa.PrivateKey) (*key, error) {
-	signer, err := b.open(private)
+func (b backend) key(row store.Key, private *rsa.PrivateKey, cores int) (*key, error) {
+	signer, err := b.open(private, cores)
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s: %s: %w", row.ID, b.name, err)
 	}

@@ -7,8 +7,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"testing"
 	"unsafe"
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) {
 	if Available {
 		os.Exit(m.Run())
 	}
-	_, err := Open(nil)
+	_, err := Open(nil, runtime.GOMAXPROCS(0))
 	fmt.Println("nothing else is tried on this processor:", err)
 	if err == nil {
 		os.Exit(1)
@@ -96,7 +98,7 @@ func TestBlinding(t *testing.T) {
 	require.NotEqual(t, before, s.blind)
 	s.blinded = 0
 	before = s.blind
-	key.square(s, &before, &before)
+	key.c.square(s, &before, &before)
 	requireSame(t, known(t), key, s)
 	require.NotEqual(t, before, s.blind, "a new one")
 	require.Equal(t, blindings-1, s.blinded)
@@ -108,152 +110,82 @@ func TestAPassIsWiped(t *testing.T) {
 	require.NoError(t, err)
 	s := new(pass)
 	requireSame(t, known(t), key, s)
-	left := *s
-	left.blind, left.unblind, left.blinded, left.encoded = lanes{}, lanes{}, 0, signature{}
-	require.Zero(t, left)
+	require.Zero(t, s.scratch)
+	require.NotZero(t, s.blind)
 }
 
-// A fault in any digit of any lane, at any of the steps that compute with the key,
-// lets no signature out.
-func TestEveryFaultIsFound(t *testing.T) {
-	key, err := NewKey(known(t))
-	require.NoError(t, err)
-	s := new(pass)
-	digests := randomDigests(t)
-	var out [4]signature
-	require.NoError(t, key.refresh(s))
-	for lane := range 8 {
-		for j := range digits {
-			bit := uint64(1) << uint((7*lane+13*j)%50)
-			for step, fault := range map[string]func(){
-				"the message":   func() { s.message[j][lane] ^= bit },
-				"the power":     func() { s.power[j][lane] ^= bit },
-				"a table entry": func() { s.table[1][j][lane] ^= bit },
-				"the blinding":  func() { s.unblind[j][lane] ^= bit },
-			} {
-				if digits-1 == j {
-					bit &= 1<<30 - 1 // the highest digit has 36 bits
-				}
-				require.NoError(t, key.refresh(s))
-				kept := *s
-				key.encode(s, &digests)
-				switch step {
-				case "the message":
-					fault()
-					key.raise(s)
-				case "the power":
-					key.raise(s)
-					fault()
-				case "a table entry":
-					multiply(&s.power, &s.message, &s.blind, &key.c.m, &key.c.inverse)
-					faultyExponentiate(key, s, fault)
-				case "the blinding":
-					fault()
-					key.raise(s)
-				}
-				key.combine(s, &out)
-				if bit != 0 {
-					require.False(t, key.proves(s, &digests, &out), "%s, lane %d, digit %d", step, lane, j)
-				}
-				s.blind, s.unblind = kept.blind, kept.unblind
-			}
-		}
-	}
-}
-
-// faultyExponentiate is raise with a fault in the table.
-func faultyExponentiate(k *Key, s *pass, fault func()) {
-	k.exponentiate(s, &s.spot, &s.power, k.d)
-	fault()
-	pick(&s.power, &s.table, &k.d[0])
-	for i := 1; i < windowCount; i++ {
-		for range windowBits {
-			k.square(s, &s.power, &s.power)
-		}
-		pick(&s.spot, &s.table, &k.d[i])
-		k.multiply(&s.power, &s.power, &s.spot)
-	}
-	k.multiply(&s.power, &s.power, &s.unblind)
-	k.multiply(&s.power, &s.power, &k.c.unit)
-}
-
-// Keys that the kernels were not made for are refused.
+// Keys that the kernels were not made for, or that are none, are refused.
 func TestForeignKeysAreRefused(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 3072)
 	require.NoError(t, err)
 	_, err = NewKey(small)
 	require.ErrorIs(t, err, errKey)
-	other := *known(t)
-	other.E = 3
-	_, err = NewKey(&other)
+	_, err = NewKey(keyOf(t, primeNear(new(big.Int).Add(twoTo(1029), less(twoTo(1028), 1)), 2), primeNear(new(big.Int).Add(twoTo(1017), less(twoTo(1016), 1)), 2)))
+	require.ErrorIs(t, err, errKey, "primes of 1,030 and 1,018 bits")
+	unprepared := known(t)
+	unprepared.Precomputed = rsa.PrecomputedValues{}
+	_, err = NewKey(unprepared)
 	require.ErrorIs(t, err, errKey)
-	other = *known(t)
-	other.Primes = append(other.Primes, other.Primes[0])
-	_, err = NewKey(&other)
-	require.ErrorIs(t, err, errKey)
+	for name, spoil := range map[string]func(*rsa.PrivateKey){
+		"another exponent":  func(k *rsa.PrivateKey) { k.E = 3 },
+		"a third prime":     func(k *rsa.PrivateKey) { k.Primes = append(k.Primes, k.Primes[0]) },
+		"primes exchanged":  func(k *rsa.PrivateKey) { k.Primes[0], k.Primes[1] = k.Primes[1], k.Primes[0] },
+		"another dP":        func(k *rsa.PrivateKey) { k.Precomputed.Dp.SetBit(k.Precomputed.Dp, 3, k.Precomputed.Dp.Bit(3)^1) },
+		"no dP":             func(k *rsa.PrivateKey) { k.Precomputed.Dp = nil },
+		"dP of 1,100 bits":  func(k *rsa.PrivateKey) { k.Precomputed.Dp.SetBit(k.Precomputed.Dp, 1099, 1) },
+		"another 1/q":       func(k *rsa.PrivateKey) { k.Precomputed.Qinv.SetInt64(1) },
+		"another modulus":   func(k *rsa.PrivateKey) { k.N.SetBit(k.N, 77, k.N.Bit(77)^1) },
+		"nothing but zeros": func(k *rsa.PrivateKey) { *k = rsa.PrivateKey{} },
+	} {
+		other := known(t)
+		spoil(other)
+		_, err = NewKey(other)
+		require.Error(t, err, name)
+		_, err = Open(other, runtime.GOMAXPROCS(0))
+		require.Error(t, err, name)
+	}
+	require.Zero(t, Faults(), "no fault of this processor's")
 }
 
 // Callers at once get each their own signature, in passes of up to four.
 func TestManyCallers(t *testing.T) {
-	opened, err := Open(known(t))
-	require.NoError(t, err)
-	s := opened.(*Signer)
+	s := open(t)
 	var callers sync.WaitGroup
 	for range 64 {
 		callers.Go(func() {
 			for range 20 {
-				digests := randomDigests(t)
-				signed, err := s.Sign(nil, digests[0][:], crypto.SHA256)
-				if err != nil || rsa.VerifyPKCS1v15(&s.private.PublicKey, crypto.SHA256, digests[0][:], signed) != nil {
-					t.Error("not a signature of this digest", err)
-				}
+				signs(t, s)
 			}
 		})
 	}
 	callers.Wait()
-	require.Zero(t, s.passes)
-	require.Empty(t, s.waiting)
-	require.LessOrEqual(t, len(s.free), s.limit)
+	requireIdle(t, s)
 	require.Less(t, s.begun, uint64(64*20), "some went together")
 	require.GreaterOrEqual(t, s.begun, uint64(64*20/4))
 	require.Zero(t, Faults())
 }
 
-// After one fault crypto/rsa signs, for all keys of the process.
-func TestAFaultTurnsItOff(t *testing.T) {
-	opened, err := Open(known(t))
-	require.NoError(t, err)
-	s := opened.(*Signer)
-	t.Cleanup(func() { faults.Store(0) })
-	s.key.d[100][5] ^= 1
-	digests := randomDigests(t)
-	for range 3 {
-		signed, err := s.Sign(rand.Reader, digests[0][:], crypto.SHA256)
-		require.NoError(t, err)
-		require.NoError(t, rsa.VerifyPKCS1v15(&s.private.PublicKey, crypto.SHA256, digests[0][:], signed))
-	}
-	require.EqualValues(t, 1, Faults())
-	require.EqualValues(t, 1, s.begun)
-	_, err = Open(known(t))
-	require.ErrorIs(t, err, errFault)
-}
-
 func TestOnlyWhatItWasMadeForIsSigned(t *testing.T) {
-	s, err := Open(known(t))
+	s, err := Open(known(t), runtime.GOMAXPROCS(0))
 	require.NoError(t, err)
 	digests := randomDigests(t)
-	_, err = s.Sign(rand.Reader, digests[0][:31], crypto.SHA256)
-	require.Error(t, err)
-	_, err = s.Sign(rand.Reader, digests[0][:], crypto.SHA512)
-	require.Error(t, err)
-	_, err = s.Sign(rand.Reader, digests[0][:], &rsa.PSSOptions{Hash: crypto.SHA256})
-	require.Error(t, err)
+	require.Equal(t, known(t).Public(), s.Public())
+	for _, opts := range []crypto.SignerOpts{
+		nil, crypto.SHA512, crypto.Hash(0), &rsa.PSSOptions{Hash: crypto.SHA256}, (*rsa.PSSOptions)(nil),
+	} {
+		_, err = s.Sign(rand.Reader, digests[0][:], opts)
+		require.Error(t, err, "%v", opts)
+	}
+	for _, length := range []int{0, 31, 33, 64} {
+		_, err = s.Sign(rand.Reader, make([]byte, length), crypto.SHA256)
+		require.Error(t, err, length)
+	}
 }
 
 // What the kernels read lies on cache lines' borders: else each load takes two.
 func TestMemoryIsAligned(t *testing.T) {
 	for range 20 {
-		opened, err := Open(known(t))
+		opened, err := Open(known(t), runtime.GOMAXPROCS(0))
 		require.NoError(t, err)
 		s := opened.(*Signer)
 		require.Zero(t, uintptr(unsafe.Pointer(s.key.c))%64)
@@ -263,7 +195,8 @@ func TestMemoryIsAligned(t *testing.T) {
 		require.Zero(t, uintptr(unsafe.Pointer(s.free[0]))%64)
 	}
 	require.Zero(t, unsafe.Offsetof(constants{}.inverse)%64)
-	require.Zero(t, unsafe.Offsetof(pass{}.unblind)%64)
+	require.Zero(t, unsafe.Offsetof(pass{}.scratch)%64)
+	require.Zero(t, unsafe.Offsetof(pass{}.spot)%64)
 }
 
 func TestTheKernelsAreTheGenerators(t *testing.T) {
@@ -287,7 +220,7 @@ func BenchmarkPass(b *testing.B) {
 }
 
 func BenchmarkSigner(b *testing.B) {
-	s, err := Open(known(b))
+	s, err := Open(known(b), runtime.GOMAXPROCS(0))
 	require.NoError(b, err)
 	for _, callers := range []int{1, 4, 32} { // for each core
 		b.Run(string(rune('0'+callers/10))+string(rune('0'+callers%10)), func(b *testing.B) {

@@ -19,13 +19,15 @@
 // digit: exponents are read in 205 windows of five bits, of each the whole table is
 // read and one entry kept by a mask, loops have fixed lengths, and corrections are
 // masked. What goes into the exponentiation is blinded (Kocher, CRYPTO 1996) with a
-// factor of each lane's own. What a pass leaves in memory is wiped.
+// factor of each lane's own. What a pass leaves in memory and in registers is wiped.
 //
 // # What a fault could do
 //
 // One wrong half of a signature tells the key's primes (Boneh, DeMillo and Lipton,
 // EUROCRYPT 1997). So no signature leaves before its e-th power was compared, modulo
-// p and modulo q, with the message made anew from the digest; and now and then
-// crypto/rsa verifies one. Whatever differs is an error for the whole pass, never
-// an answer.
+// p and modulo q and with constants of the check's own, with the message made anew
+// from the digest; and now and then crypto/rsa verifies one. Whatever differs is an
+// error for the whole pass, never an answer.
+//
+// docs/batchsign.md has the bounds, the instructions, and what tests hold of this.
 package batchsign

@@ -50,6 +50,8 @@ func requireProducts(t *testing.T, o operands) {
 	}
 	multiply(&out, &a, &b, &m, &inverse)
 	requireResidues(t, &out, o.a, o.b, o.m)
+	multiply(&out, &b, &a, &m, &inverse)
+	requireResidues(t, &out, o.a, o.b, o.m)
 	var product [2]lanes
 	square(&out, &a, &m, &inverse, &product)
 	requireResidues(t, &out, o.a, o.a, o.m)
@@ -61,7 +63,8 @@ func requireProducts(t *testing.T, o operands) {
 func requireResidues(t *testing.T, out *lanes, a, b, m [8]*big.Int) {
 	t.Helper()
 	for lane := range 8 {
-		got := out.get(lane)
+		var got number
+		out.get(lane, &got)
 		for j := range got {
 			require.LessOrEqual(t, got[j], uint64(digitMask))
 		}
@@ -117,6 +120,22 @@ func TestProductsAtTheEdges(t *testing.T) {
 	}
 }
 
+// What is not reduced yet is any number below R, and a sum of two is below 4m. A
+// product takes the first with a reduced one, in any place; a square the second.
+func TestProductsOfWhatIsNotReduced(t *testing.T) {
+	for _, m := range []*big.Int{less(twoTo(1024), 1), new(big.Int).Add(twoTo(1023), big.NewInt(1)), randomModulus(t)} {
+		large := []*big.Int{less(radix, 1), new(big.Int).Sub(radix, twoTo(digitBits)), less(twoTo(1008), 1)}
+		small := []*big.Int{big.NewInt(0), big.NewInt(1), less(doubled(m), 1), less(new(big.Int).Lsh(m, 2), 1)}
+		for _, b := range large {
+			var o operands
+			for lane := range 8 {
+				o.a[lane], o.b[lane], o.m[lane] = small[lane%len(small)], b, m
+			}
+			requireProducts(t, o)
+		}
+	}
+}
+
 // Lanes do not touch each other.
 func TestLanesAreAlone(t *testing.T) {
 	var o operands
@@ -152,42 +171,6 @@ func TestPick(t *testing.T) {
 				require.Equal(t, table[wanted[lane]][j][lane], out[j][lane])
 			}
 		}
-	}
-}
-
-func TestNumbers(t *testing.T) {
-	for range 500 {
-		m, n, a, b := randomModulus(t), randomBelow(t, twoTo(1024)), randomBelow(t, twoTo(1024)), randomBelow(t, twoTo(1024))
-		var raw [primeBytes]byte
-		n.FillBytes(raw[:])
-		cut := numberOf(&raw)
-		require.Equal(t, numberFrom(n), cut)
-
-		modulus := numberFrom(m)
-		for _, x := range []*big.Int{n, m, less(m, 1), less(doubled(m), 1), big.NewInt(0)} {
-			if x.Cmp(doubled(m)) < 0 {
-				corrected := numberFrom(x)
-				corrected.correct(&modulus)
-				require.Zero(t, new(big.Int).Mod(x, m).Cmp(corrected.big()))
-			}
-		}
-		residue := numberFrom(new(big.Int).Mod(n, m))
-		residue.double(&modulus)
-		require.Zero(t, new(big.Int).Mod(doubled(n), m).Cmp(residue.big()))
-
-		var whole wide
-		low, left, right := numberFrom(n), numberFrom(a), numberFrom(b)
-		linear(&whole, &low, &left, &right)
-		want := new(big.Int).Mul(a, b)
-		want.Add(want, n).Mod(want, twoTo(2048))
-		var bytes signature
-		whole.put(&bytes)
-		require.Zero(t, want.Cmp(new(big.Int).SetBytes(bytes[:])))
-		if new(big.Int).Add(new(big.Int).Mul(a, b), n).BitLen() <= 2048 {
-			require.Equal(t, whole, wideOf(&bytes))
-		}
-		odd := n.Uint64() | 1
-		require.EqualValues(t, uint64(digitMask), odd*negativeInverse(odd)&digitMask)
 	}
 }
 

@@ -3,7 +3,9 @@ package batchsign
 import (
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"math/big"
+	"sync/atomic"
 )
 
 const (
@@ -27,49 +29,66 @@ type constants struct {
 	inverse [8]uint64 // -1/m modulo 2^52
 }
 
-// Key is a private key as the kernels take it.
+// Key is a private key as the kernels take it. Nothing writes it once it is made.
 type Key struct {
-	c *constants
-	d *windows // dP and dQ
-	f *windows // p-2 and q-2: the power that inverts (Fermat)
-	p number
-	q number
+	c     *constants
+	check *constants // made apart: a fault in what signs is none in what checks
+	d     *windows   // dP and dQ
+	f     *windows   // p-2 and q-2: the power that inverts (Fermat)
+	p, q  number
+	n     wide
+	gone  atomic.Bool // wiped
 }
 
 var errKey = errors.New("batchsign: not a key of 2048 bits of two primes of 1024 bits and exponent 65537")
 
-// NewKey prepares a valid key.
+// numerals are a key as it is read, and what its constants are made of. They lie on
+// the heap, where they can be wiped.
+type numerals struct {
+	p, q, dp, dq, qInv [primeBytes]byte
+	n                  [keyBytes]byte
+	inverse, square    number
+}
+
+// NewKey prepares a key that crypto/rsa finds valid.
 func NewKey(private *rsa.PrivateKey) (*Key, error) {
-	if private.N.BitLen() != 8*keyBytes || private.E != exponent || len(private.Primes) != 2 {
-		return nil, errKey
+	if err := private.Validate(); err != nil {
+		return nil, fmt.Errorf("batchsign: %w", err)
 	}
 	pre := &private.Precomputed
-	k := &Key{c: new(constants)}
-	var fermat [2][primeBytes]byte
-	for i, prime := range private.Primes {
-		if prime.BitLen() != 8*primeBytes {
+	if private.N.BitLen() != 8*keyBytes || private.E != exponent || len(private.Primes) != 2 || pre.Dp == nil {
+		return nil, errKey
+	}
+	s := new(numerals)
+	defer func() { *s = numerals{} }()
+	for n, to := range map[*big.Int]*[primeBytes]byte{
+		private.Primes[0]: &s.p, private.Primes[1]: &s.q, pre.Dp: &s.dp, pre.Dq: &s.dq, pre.Qinv: &s.qInv,
+	} {
+		if n.BitLen() > 8*primeBytes {
 			return nil, errKey
 		}
-		fermat[i] = bytesOf(prime)
-		fermat[i][primeBytes-1] -= 2 // of an odd number nothing is borrowed but for 1
+		n.FillBytes(to[:]) // math/big does no more than this
 	}
-	p, q := bytesOf(private.Primes[0]), bytesOf(private.Primes[1])
-	k.p, k.q = numberOf(&p), numberOf(&q)
-	dp, dq := bytesOf(pre.Dp), bytesOf(pre.Dq)
-	k.d, k.f = windowsOf(&dp, &dq), windowsOf(&fermat[0], &fermat[1])
-	k.fill(bytesOf(pre.Qinv))
-	clear(p[:])
-	clear(q[:])
-	clear(dp[:])
-	clear(dq[:])
-	clear(fermat[:])
+	k := &Key{c: new(constants), check: new(constants)}
+	k.p.read(&s.p)
+	k.q.read(&s.q)
+	k.n.read((*[keyBytes]byte)(private.N.FillBytes(s.n[:])))
+	k.d = windowsOf(&s.dp, &s.dq)
+	k.fill(k.c, s)
+	k.fill(k.check, s)
+	lessTwo(&s.p)
+	lessTwo(&s.q)
+	k.f = windowsOf(&s.p, &s.q)
 	return k, nil
 }
 
-// bytesOf reads a number that crypto/rsa keeps; math/big computes nothing here.
-func bytesOf(n *big.Int) (b [primeBytes]byte) {
-	n.FillBytes(b[:])
-	return b
+// lessTwo subtracts 2: what ends with the byte 1 borrows.
+func lessTwo(b *[primeBytes]byte) {
+	borrow := uint16(2)
+	for i := primeBytes - 1; i >= 0; i-- {
+		v := uint16(b[i]) - borrow
+		b[i], borrow = byte(v), v>>15
+	}
 }
 
 func windowsOf(p, q *[primeBytes]byte) *windows {
@@ -84,24 +103,33 @@ func windowsOf(p, q *[primeBytes]byte) *windows {
 	return w
 }
 
-func (k *Key) fill(qInv [primeBytes]byte) {
-	c := k.c
-	inverse := numberOf(&qInv)
+func (k *Key) fill(c *constants, s *numerals) {
+	s.inverse.read(&s.qInv)
 	for i, m := range []*number{&k.p, &k.q} {
-		square := number{1}
+		s.square = number{1}
 		for range 2 * digits * digitBits {
-			square.double(m)
+			s.square.double(m)
 		}
 		for lane := lanesOfPrime * i; lane < lanesOfPrime*(i+1); lane++ {
 			c.m.set(lane, m)
-			c.r2.set(lane, &square)
-			c.unit.set(lane, &number{1})
-			c.qInv.set(lane, &inverse)
+			c.r2.set(lane, &s.square)
+			c.unit[0][lane] = 1
+			c.qInv.set(lane, &s.inverse)
 			c.inverse[lane] = negativeInverse(m[0])
 		}
 	}
-	multiply(&c.one, &c.r2, &c.unit, &c.m, &c.inverse)
-	multiply(&c.r3, &c.r2, &c.r2, &c.m, &c.inverse)
-	multiply(&c.qInv, &c.qInv, &c.r2, &c.m, &c.inverse)
-	clear(qInv[:])
+	c.multiply(&c.one, &c.r2, &c.unit)
+	c.multiply(&c.r3, &c.r2, &c.r2)
+	c.multiply(&c.qInv, &c.qInv, &c.r2)
+}
+
+func (c *constants) multiply(out, a, b *lanes) { multiply(out, a, b, &c.m, &c.inverse) }
+
+func (c *constants) square(s *pass, out, a *lanes) { square(out, a, &c.m, &c.inverse, &s.product) }
+
+// wipe leaves nothing of the key.
+func (k *Key) wipe() {
+	*k.c, *k.check, *k.d, *k.f = constants{}, constants{}, windows{}, windows{}
+	k.p, k.q = number{}, number{}
+	k.gone.Store(true)
 }

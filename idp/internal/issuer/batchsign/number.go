@@ -16,7 +16,8 @@ const (
 // lanes are eight numbers, digit by digit.
 type lanes [digits][8]uint64
 
-// number is one of them, as loops over its digits take it.
+// number is one of them, as loops over its digits take it. Secret ones are passed
+// by pointer: what is returned by value leaves a copy on the stack.
 type number [digits]uint64
 
 // wide is a number below 2^2080.
@@ -29,27 +30,25 @@ func (e *lanes) set(lane int, n *number) {
 	}
 }
 
-func (e *lanes) get(lane int) (n number) {
+// get reads a lane into n.
+func (e *lanes) get(lane int, n *number) {
 	for j := range n {
 		n[j] = e[j][lane]
 	}
-	return n
 }
 
-// numberOf reads big-endian bytes.
-func numberOf(b *[primeBytes]byte) (n number) {
+// read takes big-endian bytes.
+func (n *number) read(b *[primeBytes]byte) {
 	for j := range n {
 		n[j] = bitsAt(b[:], digitBits*j)
 	}
-	return n
 }
 
-// wideOf reads big-endian bytes.
-func wideOf(b *[keyBytes]byte) (n wide) {
+// read takes big-endian bytes.
+func (n *wide) read(b *[keyBytes]byte) {
 	for j := range n {
 		n[j] = bitsAt(b[:], digitBits*j)
 	}
-	return n
 }
 
 // bitsAt are the 52 bits of big-endian bytes from the bit of value 2^first on.
@@ -60,32 +59,40 @@ func bitsAt(b []byte, first int) uint64 {
 	return binary.BigEndian.Uint64(window[:]) >> uint(first%8) & digitMask
 }
 
-// put writes the number, which is below 2^2048, as big-endian bytes.
+// put writes the number's lower 2048 bits as big-endian bytes.
 func (n *wide) put(b *[keyBytes]byte) {
 	var held uint64 // bits that are not written yet, fewer than 8 between digits
 	count, at := 0, keyBytes-1
 	for _, digit := range n {
-		overflow, low := bits.Mul64(digit, 1<<uint(count))
-		held |= low
+		held |= digit << uint(count)
 		for count += digitBits; count >= 8 && at >= 0; count -= 8 {
 			b[at] = byte(held)
-			held, overflow = held>>8|overflow<<56, overflow>>8
+			held >>= 8
 			at--
 		}
 	}
 }
 
-// correct subtracts m, if n is not below it.
-func (n *number) correct(m *number) {
-	var less number
+// below is all ones, if n is less than m, and else zero.
+func (n *wide) below(m *wide) uint64 {
 	var borrow int64
 	for j := range n {
-		v := int64(n[j]) - int64(m[j]) + borrow
-		less[j], borrow = uint64(v)&digitMask, v>>digitBits
+		borrow = (int64(n[j]) - int64(m[j]) + borrow) >> digitBits
 	}
-	below := uint64(borrow) // all ones, or zero
+	return uint64(borrow)
+}
+
+// correct subtracts m, if n is not below it. The digits of n are below 2^52.
+func (n *number) correct(m *number) {
+	var borrow int64
 	for j := range n {
-		n[j] = n[j]&below | less[j]&^below
+		borrow = (int64(n[j]) - int64(m[j]) + borrow) >> digitBits
+	}
+	subtract := ^uint64(borrow) // zero if n is below m, or all ones
+	borrow = 0
+	for j := range n {
+		v := int64(n[j]) - int64(m[j]&subtract) + borrow
+		n[j], borrow = uint64(v)&digitMask, v>>digitBits
 	}
 }
 
@@ -109,7 +116,8 @@ func negativeInverse(x uint64) uint64 {
 	return -inverse & digitMask
 }
 
-// linear sets out to low + a*b, which is below 2^2080.
+// linear sets out to low + a*b, which is below 2^2080. A column's sum is below
+// 20*2^104 + 2^52 and what the column before left: 128 bits hold it.
 func linear(out *wide, low, a, b *number) {
 	var high, sum, carry uint64
 	for column := range out {

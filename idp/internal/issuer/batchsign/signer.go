@@ -20,11 +20,26 @@ const sampled = 16
 
 // faults counts passes whose signatures did not stand a check. After the first
 // nothing is signed here any more: what computes wrongly once may be anything.
-var faults atomic.Int64
+var (
+	faults  atomic.Int64
+	faulted = make(chan struct{})
+	tell    = sync.OnceFunc(func() { close(faulted) })
+)
+
+// fault gives this package up for the life of the program.
+func fault() {
+	faults.Add(1)
+	tell()
+}
 
 // Faults is how many passes failed their check since the program began. From the
 // first on crypto/rsa signs whatever is asked for.
 func Faults() int64 { return faults.Load() }
+
+// Faulted is closed when Faults is no longer 0.
+func Faulted() <-chan struct{} { return faulted }
+
+var errPanic = errors.New("batchsign: the pass did not end")
 
 // Signer signs with one key. Callers that come while all cores are at work wait,
 // and up to four of them go in one pass, first come first: whoever ends a pass
@@ -33,8 +48,9 @@ func Faults() int64 { return faults.Load() }
 type Signer struct {
 	key     *Key
 	private *rsa.PrivateKey
+	instead chan struct{} // one element for each signature by crypto/rsa
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the rest
 	free    []*pass
 	passes  int // at work
 	limit   int
@@ -50,9 +66,9 @@ type request struct {
 	turn      chan bool // true: go on with a pass of your own; false: it is done
 }
 
-// Open prepares a key, and tries it in every lane. Signatures in flight are
-// bounded to the cores.
-func Open(private *rsa.PrivateKey) (crypto.Signer, error) {
+// Open prepares a key, and tries it in every lane. Passes in flight are bounded to
+// the cores. What was prepared is wiped when the signer is garbage.
+func Open(private *rsa.PrivateKey, cores int) (crypto.Signer, error) {
 	if !Available {
 		return nil, errors.New("batchsign: this processor has no AVX-512 IFMA")
 	}
@@ -60,18 +76,24 @@ func Open(private *rsa.PrivateKey) (crypto.Signer, error) {
 		return nil, errFault
 	}
 	if err := knownAnswer(); err != nil {
+		fault()
 		return nil, err
 	}
 	key, err := NewKey(private)
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{key: key, private: private, limit: runtime.GOMAXPROCS(0)}
-	return s, s.try()
+	s := &Signer{key: key, private: private, instead: make(chan struct{}, cores), limit: cores}
+	runtime.AddCleanup(s, (*Key).wipe, key)
+	if err := s.try(); err != nil {
+		fault()
+		return nil, err
+	}
+	return s, nil
 }
 
 // try signs four messages, which crypto/rsa verifies: its verification stands
-// Project Wycheproof's vectors (shared/token).
+// Project Wycheproof's vectors.
 func (s *Signer) try() error {
 	var digests [4]digest
 	var out [4]signature
@@ -82,48 +104,54 @@ func (s *Signer) try() error {
 		return err
 	}
 	for i := range out {
-		if err := rsa.VerifyPKCS1v15(&s.private.PublicKey, crypto.SHA256, digests[i][:], out[i][:]); err != nil {
+		if err := s.verify(&digests[i], &out[i]); err != nil {
 			return fmt.Errorf("batchsign: lane %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
+// verify asks crypto/rsa, of which nothing here is a part.
+func (s *Signer) verify(hash *digest, signed *signature) error {
+	return rsa.VerifyPKCS1v15(&s.private.PublicKey, crypto.SHA256, hash[:], signed[:])
+}
+
 // Public is the key's public half.
 func (s *Signer) Public() crypto.PublicKey { return s.private.Public() }
 
-// Sign makes an RSASSA-PKCS1-v1_5 signature of a SHA-256 digest.
-func (s *Signer) Sign(random io.Reader, hash []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if len(hash) != sha256.Size || opts.HashFunc() != crypto.SHA256 {
-		return nil, errors.New("batchsign: only digests of SHA-256")
+// Sign makes an RSASSA-PKCS1-v1_5 signature of a SHA-256 digest. opts is
+// crypto.SHA256 itself: whatever else there is may stand for another scheme. The
+// randomness of the caller is not used.
+func (s *Signer) Sign(_ io.Reader, hash []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if len(hash) != sha256.Size || opts != crypto.SignerOpts(crypto.SHA256) {
+		return nil, errors.New("batchsign: only digests of SHA-256, for PKCS #1 v1.5")
 	}
-	if _, isPSS := opts.(*rsa.PSSOptions); isPSS {
-		return nil, errors.New("batchsign: only PKCS #1 v1.5")
-	}
+	r := &request{digest: digest(hash), err: errFault}
 	if faults.Load() == 0 {
-		r := request{digest: digest(hash)}
-		if s.serve(&r); r.err == nil {
-			return r.signature[:], nil
-		}
+		s.serve(r)
 	}
-	return s.private.Sign(random, hash, opts)
+	if r.err == nil {
+		return r.signature[:], nil
+	}
+	s.instead <- struct{}{}
+	defer func() { <-s.instead }()
+	return s.private.Sign(nil, r.digest[:], crypto.SHA256)
 }
 
 // serve returns when the request is done, in this goroutine's pass or another's.
 func (s *Signer) serve(r *request) {
 	s.mu.Lock()
-	if s.passes == s.limit {
+	if wait := s.passes == s.limit; wait {
 		r.turn = make(chan bool, 1)
 		s.waiting = append(s.waiting, r)
 		s.mu.Unlock()
 		if lead := <-r.turn; !lead {
 			return
 		}
-		s.mu.Lock()
 	} else {
 		s.passes++
+		s.mu.Unlock()
 	}
-	s.mu.Unlock()
 	s.lead(r)
 }
 
@@ -133,18 +161,14 @@ func (s *Signer) lead(r *request) {
 	if s.few() {
 		runtime.Gosched()
 	}
-	s.mu.Lock()
-	batch := append([]*request{r}, s.waiting[:min(3, len(s.waiting))]...)
-	s.waiting = s.waiting[len(batch)-1:]
-	memory := s.memory()
-	s.begun++
-	sample := -1
-	if s.begun%sampled == 0 {
-		sample = int(s.begun/sampled) % len(batch)
-	}
-	s.mu.Unlock()
-	err := errors.New("batchsign: the pass did not end") // a panic's
-	defer func() { s.settle(batch, memory, err) }()
+	batch, memory, sample := s.begin(r)
+	err := errPanic
+	defer func() {
+		if errors.Is(err, errPanic) {
+			fault()
+		}
+		s.settle(batch, memory, err)
+	}()
 	err = s.pass(memory, batch, sample)
 }
 
@@ -155,18 +179,33 @@ func (s *Signer) few() bool {
 	return len(s.waiting) < 3
 }
 
-// memory takes one that is free. The lock is held.
-func (s *Signer) memory() *pass {
+// begin takes those that wait longest, and memory; sample is whose signature
+// crypto/rsa is to verify, or -1.
+func (s *Signer) begin(r *request) (batch []*request, memory *pass, sample int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := min(3, len(s.waiting))
+	batch = append([]*request{r}, s.waiting[:taken]...)
+	clear(s.waiting[:taken]) // the slice's array lives on
+	s.waiting = s.waiting[taken:]
 	if last := len(s.free) - 1; last >= 0 {
-		m := s.free[last]
-		s.free = s.free[:last]
-		return m
+		memory, s.free = s.free[last], s.free[:last]
+	} else {
+		memory = new(pass)
 	}
-	return new(pass)
+	s.begun++
+	if s.begun%sampled == 0 {
+		return batch, memory, int(s.begun/sampled) % len(batch)
+	}
+	return batch, memory, -1
 }
 
-// pass signs the batch. Lanes that nobody asked for sign the first digest again.
+// pass signs the batch, unless there was a fault in any pass of the process. Lanes
+// that nobody asked for sign the first digest again.
 func (s *Signer) pass(memory *pass, batch []*request, sample int) error {
+	if faults.Load() > 0 {
+		return errFault
+	}
 	var digests [4]digest
 	var out [4]signature
 	for i := range digests {
@@ -177,10 +216,20 @@ func (s *Signer) pass(memory *pass, batch []*request, sample int) error {
 	}
 	err := s.key.sign(memory, &digests, &out)
 	if err == nil && sample >= 0 {
-		err = rsa.VerifyPKCS1v15(&s.private.PublicKey, crypto.SHA256, digests[sample][:], out[sample][:])
+		err = s.verify(&batch[sample].digest, &out[sample])
 	}
 	if err != nil {
+		fault()
 		return err
+	}
+	return deliver(batch, &out)
+}
+
+// deliver gives each request its signature, unless another pass found a fault while
+// this one was at work: what stood its check on such a processor is not trusted.
+func deliver(batch []*request, out *[4]signature) error {
+	if faults.Load() > 0 {
+		return errFault
 	}
 	for i, r := range batch {
 		r.signature = out[i]
@@ -190,9 +239,6 @@ func (s *Signer) pass(memory *pass, batch []*request, sample int) error {
 
 // settle tells those of the batch, and leaves the next pass to one who waits.
 func (s *Signer) settle(batch []*request, memory *pass, err error) {
-	if err != nil {
-		faults.Add(1)
-	}
 	for i, r := range batch {
 		r.err = err
 		if i > 0 {
@@ -201,12 +247,15 @@ func (s *Signer) settle(batch []*request, memory *pass, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.free = append(s.free, memory)
+	if err == nil {
+		s.free = append(s.free, memory)
+	}
 	if len(s.waiting) == 0 {
 		s.passes--
 		return
 	}
 	next := s.waiting[0]
+	s.waiting[0] = nil
 	s.waiting = s.waiting[1:]
 	next.turn <- true
 }

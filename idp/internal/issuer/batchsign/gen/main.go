@@ -117,6 +117,15 @@ func finish(sum []int) {
 		op("VPANDQ Z%d, Z%d, Z%d", mask, sum[j], sum[j])
 		store(sum[j], "DI", j)
 	}
+	leave()
+}
+
+// leave clears what held digits, so that nothing of a key is in the registers when
+// a signal or another program has them saved, and returns.
+func leave() {
+	for _, r := range registers(firstSum + 2*columnsAtOnce) {
+		zero(r)
+	}
 	op("VZEROUPPER")
 	op("RET")
 }
@@ -208,9 +217,11 @@ func pairsOf(column int) (pairs [][2]int) {
 	return pairs
 }
 
-// pick reads the whole table; each lane keeps the entry that it asks for.
+// pick reads the whole table; each lane keeps the entry that it asks for. The mask
+// is on a move between registers: a load under a mask asks for help of microcode
+// where a page is missing, if the mask leaves it out.
 func pick() {
-	const wanted, at, one = 21, 22, 23
+	const wanted, at, one, read = 21, 22, 23, 24
 	function("pick", "out *lanes, table *[32]lanes, wanted *[8]uint64", 24)
 	for _, to := range []string{"out+0(FP), DI", "table+8(FP), SI", "wanted+16(FP), CX"} {
 		op("MOVQ %s", to)
@@ -227,7 +238,8 @@ func pick() {
 	op("VPCMPEQQ Z%d, Z%d, K1", wanted, at)
 	add(one, at)
 	for j := range digits {
-		op("VMOVDQU64 %d(SI), K1, Z%d", 64*j, j)
+		load("SI", j, read)
+		op("VMOVDQA64 Z%d, K1, Z%d", read, j)
 	}
 	op("ADDQ $%d, SI", 64*digits)
 	op("DECQ AX")
@@ -235,6 +247,6 @@ func pick() {
 	for j := range digits {
 		store(j, "DI", j)
 	}
-	op("VZEROUPPER")
-	op("RET")
+	op("KXORW K1, K1, K1")
+	leave()
 }
