@@ -86,6 +86,11 @@ func (i *installation) beforeRestore(s signer, operator credential, used string)
 	require.Contains(i.t, answer.Description, "come back with a new assertion")
 }
 
+// nextSecond waits until claims in whole seconds tell now from before.
+func nextSecond() {
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+}
+
 func TestAnAssertionOfBeforeARestoreIsRefused(t *testing.T) {
 	i := installed(t)
 	operator := admin(t, i.cfg)
@@ -97,6 +102,7 @@ func TestAnAssertionOfBeforeARestoreIsRefused(t *testing.T) {
 	status, answer := i.present(used)
 	require.Equal(t, http.StatusOK, status, answer)
 	i.stop()
+	nextSecond()
 	_, err = app.Restore(t.Context(), i.cfg, file)
 	require.NoError(t, err)
 	i.start()
@@ -113,7 +119,7 @@ func TestAnAssertionOfBeforeARestoreIsRefused(t *testing.T) {
 	i.beforeRestore(s, operator, used)
 	between := s.assertion(t, i.a.Issuer())
 	i.stop()
-	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) // iat is in whole seconds
+	nextSecond()
 	_, err = app.DeclareRestored(t.Context(), i.cfg)
 	require.NoError(t, err)
 	i.start()

@@ -45,7 +45,7 @@ func (a *Authenticator) unspent(ctx context.Context, t *Assertion) error {
 		return err
 	case restored.IsZero() || !newest.Before(clear):
 		return nil
-	case newest.Before(restored):
+	case newest.Before(restored.Truncate(time.Second)): // claims are mostly in whole seconds
 		return invalidClient(ReasonAssertionBeforeRestore)
 	default:
 		return apierr.New(apierr.Unavailable, "the store was restored a moment ago; come back with a new assertion").

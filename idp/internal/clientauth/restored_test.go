@@ -74,3 +74,13 @@ func TestAssertionsOfBeforeARestore(t *testing.T) {
 	w.forward(time.Minute + time.Second)
 	w.accepts(w.draft().sign())
 }
+
+// A client that has just come back tells whole seconds: of the one that the restore
+// was in nobody can say whether it is before.
+func TestAssertionsOfTheSecondOfARestore(t *testing.T) {
+	w := newKeyedWorld(t, nil)
+	w.forward(400 * time.Millisecond)
+	w.restore()
+	w.forward(200 * time.Millisecond)
+	w.doubted(w.draft().sign(), 59800*time.Millisecond)
+}
