@@ -50,15 +50,12 @@ func (c *Condition) Close() error { return c.db.Close() }
 
 // Keys opens every key with the master key.
 func (c *Condition) Keys(ctx context.Context) (err error) {
-	if err := haveMasterKey(c.cfg); err != nil {
-		return err
-	}
 	keeper, err := openVault(ctx, c.cfg, slog.Default(), nil, nil)
 	if err != nil {
 		return err
 	}
 	defer closeVault(keeper)
-	master, err := masterKey(ctx, c.cfg, keeper)
+	master, err := keptMasterKey(ctx, c.cfg, keeper)
 	if err != nil {
 		return err
 	}

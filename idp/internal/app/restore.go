@@ -52,7 +52,7 @@ func Restore(ctx context.Context, cfg Config, file string) (done Restored, err e
 	if cfg.DatabaseURL != "" {
 		return done, ErrServerRestore
 	}
-	if err := haveMasterKey(cfg); err != nil {
+	if err := haveMasterKey(ctx, cfg); err != nil {
 		return done, err
 	}
 	claim, err := sqlite.Take(cfg.StorePath())
@@ -108,7 +108,7 @@ func declareStaged(ctx context.Context, cfg, staging Config) (done Restored, err
 // DeclareRestored tells a store that was put back to an earlier state by other
 // means, such as a point-in-time recovery, that it was. No replica may run.
 func DeclareRestored(ctx context.Context, cfg Config) (done Restored, err error) {
-	if err := haveMasterKey(cfg); err != nil {
+	if err := haveMasterKey(ctx, cfg); err != nil {
 		return done, err
 	}
 	o, err := OpenOffline(ctx, cfg)
@@ -236,18 +236,6 @@ func (o *Offline) cut(ctx context.Context, done *Restored) error {
 			}), nil
 		})
 	})
-}
-
-// haveMasterKey refuses where a first start would make a master key.
-func haveMasterKey(cfg Config) error {
-	if cfg.MasterKey != "" || cfg.VaultMasterKey != "" {
-		return nil
-	}
-	_, err := os.Stat(cfg.MasterKeyPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrNoMasterKey
-	}
-	return err
 }
 
 // asideFolder names a folder that is not there, in the data folder.

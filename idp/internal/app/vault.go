@@ -2,9 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"os"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -131,10 +135,46 @@ func masterKey(ctx context.Context, cfg Config, keeper *vault.Client) ([]byte, e
 	case cfg.VaultMasterKey == masterKeyTransit && cfg.MasterKey != "":
 		return keeper.Unwrap(ctx, cfg.MasterKey)
 	case cfg.VaultMasterKey == masterKeyTransit:
-		return keeper.WrappedMasterKey(ctx, cfg.path("master.key.vault"))
+		return keeper.WrappedMasterKey(ctx, cfg.wrappedKeyPath())
 	default:
 		return issuer.LoadMasterKey(cfg.MasterKey, cfg.MasterKeyPath())
 	}
+}
+
+// wrappedKeyPath is where the master key is that Vault's transit key wraps.
+func (c *Config) wrappedKeyPath() string { return c.path("master.key.vault") }
+
+// keptMasterKey is masterKey, but that it makes none and changes nothing:
+// ErrNoMasterKey where a first start would make one.
+func keptMasterKey(ctx context.Context, cfg Config, keeper *vault.Client) (key []byte, err error) {
+	switch {
+	case cfg.VaultMasterKey == masterKeyKV:
+		key, err = keeper.KeptMasterKey(ctx)
+	case cfg.VaultMasterKey == masterKeyTransit && cfg.MasterKey == "":
+		key, err = keeper.KeptWrappedMasterKey(ctx, cfg.wrappedKeyPath())
+	case cfg.MasterKey == "":
+		if _, err := os.Stat(cfg.MasterKeyPath()); errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrNoMasterKey
+		}
+		fallthrough
+	default:
+		key, err = masterKey(ctx, cfg, keeper)
+	}
+	if errors.Is(err, vault.ErrNoMasterKey) {
+		return nil, fmt.Errorf("%w: %w", ErrNoMasterKey, err)
+	}
+	return key, err
+}
+
+// haveMasterKey refuses where a first start would make a master key.
+func haveMasterKey(ctx context.Context, cfg Config) error {
+	keeper, err := openVault(ctx, cfg, slog.Default(), nil, nil)
+	if err != nil {
+		return err
+	}
+	defer closeVault(keeper)
+	_, err = keptMasterKey(ctx, cfg, keeper)
+	return err
 }
 
 func closeVault(keeper *vault.Client) {

@@ -125,3 +125,33 @@ func TestATokenFileIsReadAgain(t *testing.T) {
 	})
 	require.NoError(t, stop())
 }
+
+// Whoever looks at a store, or restores one, finds the master key or does not, and
+// leaves Vault and the data folder as they are.
+func TestNoMasterKeyIsMadeForAStoreThatIsThere(t *testing.T) {
+	server := vaulttest.NewDouble(t)
+	cfg := settings(t)
+	_, _, stop := run(t, cfg)
+	require.NoError(t, stop())
+	keys := func(cfg app.Config) error {
+		t.Helper()
+		db, err := app.OpenCondition(t.Context(), cfg)
+		require.NoError(t, err)
+		err = db.Keys(t.Context())
+		require.NoError(t, db.Close())
+		return err
+	}
+	require.NoError(t, keys(cfg))
+	require.NoError(t, os.Remove(cfg.MasterKeyPath()))
+	require.ErrorIs(t, keys(cfg), app.ErrNoMasterKey)
+
+	cfg.VaultAddr, cfg.VaultToken, cfg.VaultMount = server.Addr, server.NewToken(t, time.Hour, time.Hour, true), server.Mount(t)
+	for _, place := range []string{"kv", "transit"} {
+		cfg.VaultMasterKey = place
+		require.ErrorIs(t, keys(cfg), app.ErrNoMasterKey, place)
+		_, err := app.DeclareRestored(t.Context(), cfg)
+		require.ErrorIs(t, err, app.ErrNoMasterKey, place)
+	}
+	require.Zero(t, server.Versions(t, cfg.VaultMount, "agentidp/master-key"))
+	require.NoFileExists(t, filepath.Join(cfg.DataDir, "master.key.vault"))
+}

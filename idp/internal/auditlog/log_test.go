@@ -123,7 +123,7 @@ func TestOneBadChangeInAGroupHurtsNobodyElse(t *testing.T) {
 func TestAdmissionsAreCountedAndAudited(t *testing.T) {
 	f := newFixture(t)
 	g := f.agent()
-	admission := store.Admission{ClientID: g.Credential.ClientID, AgentID: g.Agent.ID, Rev: g.Rev(), CredentialVersion: 1, KeyID: "signer", At: idp.Time(time.Now()), MonthlyLimit: 10}
+	admission := store.Admission{ClientID: g.Credential.ClientID, AgentID: g.Agent.ID, Gate: g.Version(), KeyID: "signer", At: idp.Time(time.Now()), MonthlyLimit: 10}
 	verdicts := map[store.AdmissionResult]int{}
 	var mu sync.Mutex
 	var callers sync.WaitGroup
@@ -140,7 +140,7 @@ func TestAdmissionsAreCountedAndAudited(t *testing.T) {
 	require.Equal(t, map[store.AdmissionResult]int{store.Admitted: 10, store.QuotaExceeded: 20}, verdicts)
 	require.Len(t, f.all(), 10)
 
-	admission.Rev.Agent, admission.MonthlyLimit = 7, 0
+	admission.Gate.Rev.Agent, admission.MonthlyLimit = 7, 0
 	verdict, err := f.log.Admit(t.Context(), admission, event(g.Agent.ID), nil)
 	require.NoError(t, err)
 	require.Equal(t, store.GateChanged, verdict)

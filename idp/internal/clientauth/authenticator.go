@@ -98,6 +98,7 @@ type Authenticator struct {
 	schemes    *schemes
 	line       *turnstile.Turnstile
 	proofs     *proofs
+	gates      gates
 	flights    flights
 	upgrades   *upgrades
 	meters     meters
@@ -117,8 +118,12 @@ func New(o Options) (*Authenticator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proven-secret cache: %w", err)
 	}
+	gates, err := newGates()
+	if err != nil {
+		return nil, fmt.Errorf("gate cache: %w", err)
+	}
 	a := &Authenticator{
-		options: o, schemes: schemes, line: turnstile.New(o.Concurrency, o.QueueLength), proofs: proofs,
+		options: o, schemes: schemes, line: turnstile.New(o.Concurrency, o.QueueLength), proofs: proofs, gates: gates,
 		flights: flights{all: map[flightKey]*flight{}}, upgrades: newUpgrades(o.Metrics),
 	}
 	a.meters = newMeters(o.Metrics, a.line)
@@ -126,10 +131,11 @@ func New(o Options) (*Authenticator, error) {
 	return a, err
 }
 
-// Close ends upgrades under way, forgets every proven secret and stops the cache.
+// Close ends upgrades under way, forgets every proven secret and stops the caches.
 func (a *Authenticator) Close() {
 	a.upgrades.close()
 	a.proofs.cache.Close()
+	a.gates.cache.Close()
 }
 
 // Authenticate proves the attempt and returns what the store says about the
@@ -154,9 +160,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate
 	}
 	gate, known, err := a.read(ctx, t.ClientID)
 	for again := false; err == nil; again = true {
-		if a.remembers(&gate, known, t.Secret) {
+		if known && a.proven(&gate, t.Secret) {
+			a.gates.remember(gate)
 			return gate, nil
 		}
+		a.meters.misses.Inc()
 		var found finding
 		if found, err = a.proveOnce(ctx, t, &gate, known); err != nil {
 			break
@@ -173,18 +181,18 @@ func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate
 	return store.Gate{}, err
 }
 
-// remembers reports whether the secret was proven before and is still good.
-func (a *Authenticator) remembers(gate *store.Gate, known bool, secret string) bool {
+// proven reports whether the secret was proven for this gate before and is still good.
+func (a *Authenticator) proven(gate *store.Gate, secret string) bool {
 	now := a.options.Now()
-	if known && dead(gate, now) == "" {
-		if place, held := a.proofs.holds(&gate.Credential, secret, now); held {
-			a.meters.hits.Inc()
-			a.renew(&gate.Credential, place, secret)
-			return true
-		}
+	if dead(gate, now) != "" {
+		return false
 	}
-	a.meters.misses.Inc()
-	return false
+	place, held := a.proofs.holds(&gate.Credential, secret, now)
+	if held {
+		a.meters.hits.Inc()
+		a.renew(&gate.Credential, place, secret)
+	}
+	return held
 }
 
 // rehashed reports whether the secret that was proven seems to be in the row
@@ -200,13 +208,12 @@ func (a *Authenticator) read(ctx context.Context, clientID string) (gate store.G
 		gate, err = tx.Credentials.Gate(ctx, clientID)
 		return err
 	})
-	if errors.Is(err, idp.ErrNotFound) {
-		return store.Gate{}, false, nil
-	}
-	if err != nil {
+	known = err == nil
+	if err != nil && !errors.Is(err, idp.ErrNotFound) {
 		return store.Gate{}, false, unreadable(err)
 	}
-	return gate, true, nil
+	a.gates.compare(clientID, &gate)
+	return gate, known, nil
 }
 
 // unreadable says that the store is away, never that the client is wrong.

@@ -11,7 +11,10 @@ func CheapBcrypt(cost int) *Bcrypt {
 }
 
 // Settle waits until everything that was remembered can be asked for.
-func (a *Authenticator) Settle() { a.proofs.cache.Wait() }
+func (a *Authenticator) Settle() {
+	a.proofs.cache.Wait()
+	a.gates.cache.Wait()
+}
 
 // HoldChecks takes every place in the line for assertions until release.
 func (a *Authenticator) HoldChecks() (release func()) {

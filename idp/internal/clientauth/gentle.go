@@ -1,7 +1,9 @@
 package clientauth
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -11,11 +13,18 @@ var hands = make(chan func())
 // gently runs f, which keeps a core busy for long, on a thread that steps behind
 // the others of this program where cores are short: a hash must not take half of a
 // core from everybody else's tokens. There are as many such threads as there were
-// callers at once.
+// callers at once. A panic of f is the caller's: on a thread of its own nobody would
+// catch it.
 func gently(f func()) {
 	done := make(chan struct{})
+	var fault any
 	work := func() {
 		defer close(done)
+		defer func() {
+			if cause := recover(); cause != nil {
+				fault = fmt.Sprintf("%v\n\n%s", cause, debug.Stack())
+			}
+		}()
 		f()
 	}
 	select {
@@ -24,6 +33,9 @@ func gently(f func()) {
 		go hand(work)
 	}
 	<-done
+	if fault != nil {
+		panic(fault)
+	}
 }
 
 // hand is one of those threads, until there was nothing to do for a while. It does

@@ -34,23 +34,28 @@ func (a *Assertion) newest() time.Time {
 	return newest
 }
 
-// unspent refuses what may have been used up before the store was put back. An
-// assertion that seems to be made afterwards may be one of a client whose clock
-// is fast, so for a while the answer is to come back with another one.
+// unspent refuses what says that it was made before the store was put back, and may
+// have been used up then. One that seems to be made afterwards may be of a client
+// whose clock is fast, and one without iat (RFC 7519 section 4.1.6 does not demand
+// it) of any time before its exp: the answer is to come back with another one.
 func (a *Authenticator) unspent(ctx context.Context, t *Assertion) error {
 	restored, err := a.restoredAt(ctx)
-	clear := restored.Add(assertionLeeway)
-	switch newest := t.newest(); {
-	case err != nil:
+	if err != nil || restored.IsZero() {
 		return err
-	case restored.IsZero() || !newest.Before(clear):
+	}
+	newest, clear := t.newest(), restored.Add(assertionLeeway)
+	if !newest.Before(clear) {
 		return nil
+	}
+	wait := clear.Sub(a.options.Now())
+	switch {
+	case t.issuedAt.IsZero(): // the next one is later by as much as its client waits
+		wait = clear.Sub(newest)
 	case newest.Before(restored.Truncate(time.Second)): // claims are mostly in whole seconds
 		return invalidClient(ReasonAssertionBeforeRestore)
-	default:
-		return apierr.New(apierr.Unavailable, "the store was restored a moment ago; come back with a new assertion").
-			WithReason(ReasonAssertionBeforeRestore).WithRetryAfter(max(time.Second, clear.Sub(a.options.Now())))
 	}
+	return apierr.New(apierr.Unavailable, "the store was restored a moment ago; come back with a new assertion").
+		WithReason(ReasonAssertionBeforeRestore).WithRetryAfter(max(time.Second, wait))
 }
 
 // restoredAt is zero when the store was never put back.

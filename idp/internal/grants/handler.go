@@ -8,7 +8,6 @@ import (
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/auditlog"
 	"github.com/sentryagent/agentidp/idp/internal/clientauth"
-	"github.com/sentryagent/agentidp/idp/internal/statuslist"
 	"github.com/sentryagent/agentidp/idp/internal/store"
 	"github.com/sentryagent/agentidp/idp/internal/volatile"
 	"github.com/sentryagent/agentidp/idp/internal/volatile/local"
@@ -35,6 +34,8 @@ type Authorization struct {
 
 // Authenticator proves a client; see clientauth.
 type Authenticator interface {
+	// Recall is Authenticate from memory, for what the store will admit.
+	Recall(a clientauth.Attempt) (store.Gate, bool)
 	Authenticate(ctx context.Context, a clientauth.Attempt) (store.Gate, error)
 }
 
@@ -162,8 +163,23 @@ func (h *Handler) Issue(ctx context.Context, w Wire, c *Caller) (Issued, error) 
 	if len(h.minting) == cap(h.minting) { // before anything is read or proved for it
 		return Issued{}, errMintingFull()
 	}
+	attempt := r.Client.Attempt(c.Gone)
+	if gate, held := h.options.Authenticator.Recall(attempt); held {
+		// The client is taken for what it was. Admission finds out what changed, and
+		// nobody is refused on that account.
+		issued, verdict, err := h.attempt(ctx, &r, grant, c, &gate, true)
+		if err != nil || verdict == store.Admitted {
+			return issued, err
+		}
+	}
 	for range attempts {
-		issued, verdict, err := h.attempt(ctx, &r, grant, c)
+		// A secret that was rotated away meanwhile must not pass because it was good before.
+		gate, err := h.options.Authenticator.Authenticate(ctx, attempt)
+		c.AgentID, c.OrganizationID = gate.Agent.ID, gate.Organization.ID
+		if err != nil {
+			return Issued{}, h.Refuse(ctx, c, err)
+		}
+		issued, verdict, err := h.attempt(ctx, &r, grant, c, &gate, false)
 		if err != nil || verdict == store.Admitted {
 			return issued, err
 		}
@@ -172,27 +188,16 @@ func (h *Handler) Issue(ctx context.Context, w Wire, c *Caller) (Issued, error) 
 		WithReason("gate_unstable").WithRetryAfter(time.Second)
 }
 
-// attempt runs the phases once. Authentication is among them: a secret that
-// was rotated away meanwhile must not pass because it was good before.
-func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Caller) (Issued, store.AdmissionResult, error) {
-	gate, err := h.options.Authenticator.Authenticate(ctx, r.Client.Attempt(c.Gone))
+// attempt runs the phases after authentication once.
+func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Caller, gate *store.Gate, recalled bool) (Issued, store.AdmissionResult, error) {
 	c.AgentID, c.OrganizationID = gate.Agent.ID, gate.Organization.ID
-	if err != nil {
-		return Issued{}, "", h.Refuse(ctx, c, err)
-	}
-	if gate.Agent.Status != idp.Active {
-		return Issued{}, "", h.refuseProven(ctx, c, r, apierr.New(apierr.UnauthorizedClient, "agent suspended").WithReason("agent_suspended"))
-	}
-	authorization, err := grant.Authorize(ctx, r, &gate)
-	if err == nil {
-		err = h.checkSize(authorization)
-	}
-	if err != nil {
-		return Issued{}, "", h.refuseProven(ctx, c, r, err)
-	}
 	limit := h.options.Limits.On(gate.Organization.Plan).TokensPerMonth
-	if h.options.Quota.Exceeded(ctx, gate.Agent.ID, limit, h.options.Now()) {
-		return Issued{}, "", h.refuseProven(ctx, c, r, h.quotaExceeded())
+	authorization, err := h.authorize(ctx, r, grant, gate, limit)
+	switch {
+	case err != nil && recalled:
+		return Issued{}, store.GateChanged, nil
+	case err != nil:
+		return Issued{}, "", h.refuseProven(ctx, c, r, err)
 	}
 	select {
 	case h.minting <- struct{}{}:
@@ -204,9 +209,9 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	if err != nil {
 		return Issued{}, "", err
 	}
-	claims := issuance{h.claims(&gate, authorization), index}
+	claims := issuance{h.claims(gate, authorization), index}
 	claims.Status, c.JTI = place, claims.JTI
-	raw, verdict, err := h.mint(ctx, r, &gate, claims, c)
+	raw, verdict, err := h.mint(ctx, r, gate, claims, c)
 	switch {
 	case err != nil:
 		return Issued{}, "", err
@@ -224,69 +229,20 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	return Issued{AccessToken: raw, ExpiresIn: claims.ExpiresAt - claims.IssuedAt, Scope: claims.Scope}, verdict, nil
 }
 
+func (h *Handler) authorize(ctx context.Context, r *Request, grant Grant, gate *store.Gate, limit int) (Authorization, error) {
+	if gate.Agent.Status != idp.Active {
+		return Authorization{}, apierr.New(apierr.UnauthorizedClient, "agent suspended").WithReason("agent_suspended")
+	}
+	authorization, err := grant.Authorize(ctx, r, gate)
+	if err == nil {
+		err = h.checkSize(authorization)
+	}
+	if err == nil && h.options.Quota.Exceeded(ctx, gate.Agent.ID, limit, h.options.Now()) {
+		err = h.quotaExceeded()
+	}
+	return authorization, err
+}
+
 func errMintingFull() error {
 	return apierr.New(apierr.Overloaded, "too many tokens are being issued").WithReason("minting_full").WithRetryAfter(time.Second)
-}
-
-func (h *Handler) checkSize(a Authorization) error {
-	size := len(a.Scope.String()) + 2*len(h.options.Issuer) // in iss and in status
-	for _, audience := range a.Audience {
-		size += len(audience)
-	}
-	if size > maxVariable {
-		return apierr.New(apierr.InvalidScope, "the token would be too long; ask for less scope or fewer resources").WithReason("token_too_long")
-	}
-	return nil
-}
-
-// issuance is a token on its way, and its index over all status lists.
-type issuance struct {
-	token.Claims
-	index int64
-}
-
-func (h *Handler) claims(gate *store.Gate, a Authorization) token.Claims {
-	now := h.options.Now()
-	rev := gate.Rev()
-	return token.Claims{
-		Issuer: h.options.Issuer, Subject: a.Subject, Audience: a.Audience, ClientID: gate.Credential.ClientID,
-		Scope: a.Scope.String(), IssuedAt: now.Unix(), ExpiresAt: now.Unix() + int64(h.options.TTL/time.Second), JTI: statuslist.NewTokenID(now),
-		Organization: gate.Organization.ID, Rev: [3]int64{rev.Organization, rev.Agent, rev.Credential}, KID: h.options.Minter.ActiveKID(),
-	}
-}
-
-// mint signs while the log admits; the signature is worth nothing unless admitted.
-// The admission is due when the signature begins: both take about as long, and
-// all who wait for a core until then are admitted in one commit.
-func (h *Handler) mint(ctx context.Context, r *Request, gate *store.Gate, claims issuance, c *Caller) (raw string, verdict store.AdmissionResult, err error) {
-	var unsigned error
-	verdict, err = h.options.Log.Admit(ctx, h.admission(r, gate, claims.KID), h.issued(c, claims), func(due func() bool) {
-		raw, unsigned = h.options.Minter.Mint(ctx, claims.Claims, due)
-	})
-	switch {
-	case err != nil || verdict != store.Admitted:
-		return "", verdict, err
-	case unsigned != nil:
-		return "", "", h.unsigned(ctx, c, claims.JTI, unsigned)
-	}
-	return raw, verdict, nil
-}
-
-func (h *Handler) admission(r *Request, gate *store.Gate, kid string) store.Admission {
-	admission := store.Admission{
-		ClientID: gate.Credential.ClientID, AgentID: gate.Agent.ID, Rev: gate.Rev(), CredentialVersion: gate.Credential.Version,
-		KeyID: kid, At: idp.Time(h.options.Now()), MonthlyLimit: h.options.Limits.On(gate.Organization.Plan).TokensPerMonth,
-	}
-	if r.Client.Assertion != nil {
-		admission.Assertion = r.Client.Assertion.Use()
-	}
-	return admission
-}
-
-// quotaExceeded waits until the next UTC calendar month.
-func (h *Handler) quotaExceeded() error {
-	now := h.options.Now().UTC()
-	next := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC)
-	return apierr.New(apierr.QuotaExceeded, "the monthly number of tokens of this agent is used up").
-		WithReason("quota_exceeded").WithRetryAfter(next.Sub(now))
 }

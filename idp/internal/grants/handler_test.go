@@ -29,6 +29,7 @@ var now = time.Date(2026, 11, 30, 23, 59, 0, 0, time.UTC)
 // world is every collaborator of a handler, with a switch for each failure.
 type world struct {
 	mu        sync.Mutex
+	recalled  *store.Gate  // what is remembered of the client; nil: nothing
 	gates     []store.Gate // one per authentication; the last stays
 	authErr   error
 	verdicts  []store.AdmissionResult // one per admission; Admitted when used up
@@ -47,6 +48,13 @@ type world struct {
 	used       []string // assertions, by refusals
 	useErr     error
 	indexErr   error
+}
+
+func (w *world) Recall(clientauth.Attempt) (store.Gate, bool) {
+	if w.recalled == nil {
+		return store.Gate{}, false
+	}
+	return *w.recalled, true
 }
 
 func (w *world) Authenticate(_ context.Context, a clientauth.Attempt) (store.Gate, error) {
@@ -124,8 +132,8 @@ func (w *world) Refuse(_ context.Context, e idp.Event) error {
 func gate() store.Gate {
 	return store.Gate{
 		Credential:   idp.Credential{ClientID: "id", Version: 7, Epoch: 3},
-		Agent:        idp.Agent{ID: "agent", OrganizationID: "acme", Status: idp.Active, Epoch: 2, Capabilities: capability.Set{"notes:*", "tasks:read"}},
-		Organization: idp.Organization{ID: "acme", Plan: idp.PlanFree, Epoch: 1},
+		Agent:        idp.Agent{ID: "agent", OrganizationID: "acme", Status: idp.Active, Epoch: 2, Revision: 6, Capabilities: capability.Set{"notes:*", "tasks:read"}},
+		Organization: idp.Organization{ID: "acme", Plan: idp.PlanFree, Epoch: 1, Revision: 5},
 	}
 }
 
@@ -155,7 +163,7 @@ func TestIssue(t *testing.T) {
 		Organization: "acme", Rev: [3]int64{1, 2, 3}, Status: place, KID: "kid-1",
 	}, claims)
 	require.Equal(t, Issued{AccessToken: "signed." + claims.JTI, ExpiresIn: 3600, Scope: "notes:read tasks:read"}, issued)
-	require.Equal(t, store.Admission{ClientID: "id", AgentID: "agent", Rev: idp.Rev{Organization: 1, Agent: 2, Credential: 3}, CredentialVersion: 7, KeyID: "kid-1", At: now, MonthlyLimit: 10}, w.admissions[0])
+	require.Equal(t, store.Admission{ClientID: "id", AgentID: "agent", Gate: store.GateVersion{Rev: idp.Rev{Organization: 1, Agent: 2, Credential: 3}, Organization: 5, Agent: 6, Credential: 7}, KeyID: "kid-1", At: now, MonthlyLimit: 10}, w.admissions[0])
 	require.Equal(t, []idp.Event{{
 		OrganizationID: "acme", AgentID: "agent", Action: idp.ActionTokenIssued, Outcome: idp.Success, Origin: caller.Origin,
 		Metadata: map[string]any{"jti": claims.JTI, "scope": claims.Scope, "aud": claims.Audience, "exp": claims.ExpiresAt, "kid": "kid-1", "clientId": "id", "rev": []any{int64(1), int64(2), int64(3)}, "statusIndex": int64(2<<20 + 7)},
@@ -325,6 +333,58 @@ func TestGateChanged(t *testing.T) {
 	w.gates, w.verdicts = append(w.gates, suspended), []store.AdmissionResult{store.GateChanged}
 	_, err = h.Issue(t.Context(), request(""), &Caller{})
 	refusal(t, err, apierr.UnauthorizedClient, "agent_suspended")
+}
+
+// A client that is remembered is admitted as it was, and refused only as it is.
+func TestRecalled(t *testing.T) {
+	remembered := func(change func(*store.Gate)) (*world, *Handler) {
+		w, h := newWorld()
+		old := gate()
+		change(&old)
+		w.recalled = &old
+		return w, h
+	}
+	suspended := func(g *store.Gate) { g.Agent.Status = idp.Suspended }
+
+	w, h := remembered(func(g *store.Gate) { g.Agent.Revision = 1 })
+	caller := &Caller{}
+	issued, err := h.Issue(t.Context(), request(""), caller)
+	require.NoError(t, err)
+	require.NotEmpty(t, issued.AccessToken)
+	require.Empty(t, w.attempts, "nothing was read")
+	require.EqualValues(t, 1, w.admissions[0].Gate.Agent, "the store judges what was remembered")
+	require.Equal(t, []string{"agent", "acme"}, []string{caller.AgentID, caller.OrganizationID})
+
+	w, h = remembered(func(*store.Gate) {})
+	w.verdicts = []store.AdmissionResult{store.GateChanged}
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err)
+	require.Len(t, w.attempts, 1, "what changed is read")
+	require.Len(t, w.admissions, 2)
+
+	for name, outdated := range map[string]func(*store.Gate){
+		"suspended":      suspended,
+		"less may it do": func(g *store.Gate) { g.Agent.Capabilities = capability.Set{"other:read"} },
+	} {
+		w, h = remembered(outdated)
+		_, err = h.Issue(t.Context(), request("&scope=tasks:read"), &Caller{})
+		require.NoError(t, err, name)
+		require.Len(t, w.attempts, 1, name)
+		require.Empty(t, w.refused, name)
+		require.Empty(t, w.appended, name)
+	}
+
+	w, h = remembered(func(*store.Gate) {})
+	suspended(&w.gates[0])
+	w.verdicts = []store.AdmissionResult{store.GateChanged}
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	refusal(t, err, apierr.UnauthorizedClient, "agent_suspended")
+	require.Empty(t, w.admitted)
+
+	w, h = remembered(func(*store.Gate) {})
+	w.verdicts = []store.AdmissionResult{store.GateChanged, store.GateChanged, store.GateChanged}
+	_, err = h.Issue(t.Context(), request(""), &Caller{})
+	require.NoError(t, err, "memory takes no attempt away")
 }
 
 // No event, no token: and what could not be signed is taken back in the log.

@@ -35,7 +35,7 @@ type Issuer struct {
 	backend   atomic.Pointer[backend] // never nil
 	degraded  atomic.Pointer[error]   // why it is not the one it began with
 	cores     int
-	turnstile *turnstile.Turnstile
+	turnstile atomic.Pointer[turnstile.Turnstile] // never nil; as wide as the backend asks for
 	schedule  Schedule
 	durations *metrics.PrometheusHistogram // of signatures; nil until Instrument
 
@@ -54,19 +54,25 @@ func open(ctx context.Context, db store.DB, sealer *Sealer, now idp.Clock, b bac
 		now = time.Now
 	}
 	cores := runtime.GOMAXPROCS(0)
-	i := &Issuer{db: db, sealer: sealer, now: now, cores: cores, turnstile: turnstile.New(b.perCore*cores, cores*waitingPerCore)}
-	i.backend.Store(&b)
+	i := &Issuer{db: db, sealer: sealer, now: now, cores: cores}
+	i.use(b)
 	if err := i.Reload(ctx); err != nil {
 		return nil, err
 	}
 	return i, nil
 }
 
+// use lets a backend sign from now on, with as many callers at once as it keeps busy.
+func (i *Issuer) use(b backend) {
+	i.backend.Store(&b)
+	i.turnstile.Store(turnstile.New(b.perCore*i.cores, i.cores*waitingPerCore))
+}
+
 // Instrument adds the signing metrics to a set. Call it before the first Mint.
 func (i *Issuer) Instrument(set *metrics.Set) {
 	i.durations = obs.Durations(set, "agentidp_sign_seconds")
 	set.NewGauge("agentidp_sign_faults", func() float64 { return float64(batchsign.Faults()) })
-	set.NewGauge("agentidp_sign_queue_length", func() float64 { return float64(i.turnstile.Waiting()) })
+	set.NewGauge("agentidp_sign_queue_length", func() float64 { return float64(i.turnstile.Load().Waiting()) })
 	for _, name := range []string{goBackend.name, libcryptoBackend.name, batchBackend.name} {
 		set.NewGauge(obs.Name("agentidp_sign_backend_info", "backend", name), func() float64 {
 			if i.Backend() == name {

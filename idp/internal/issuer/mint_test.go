@@ -192,7 +192,7 @@ func (s *slow) sign(k crypto.Signer, digest []byte) ([]byte, error) {
 func TestSigningIsBounded(t *testing.T) {
 	issuer := ready(t)
 	cores := runtime.GOMAXPROCS(0)
-	issuer.turnstile = turnstile.New(cores, 3)
+	issuer.turnstile.Store(turnstile.New(cores, 3))
 	held := &slow{release: make(chan struct{})}
 	k := issuer.ring.Load().active
 	signs := k.signer
@@ -206,7 +206,7 @@ func TestSigningIsBounded(t *testing.T) {
 			results <- err
 		})
 	}
-	require.Eventually(t, func() bool { return issuer.turnstile.Waiting() == 3 && held.flying.Load() == int64(cores) }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return issuer.turnstile.Load().Waiting() == 3 && held.flying.Load() == int64(cores) }, time.Minute, time.Millisecond)
 
 	_, err := issuer.Mint(t.Context(), claims(issuer), nil)
 	require.True(t, apierr.Is(err, apierr.Overloaded))

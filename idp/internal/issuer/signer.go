@@ -39,13 +39,16 @@ func (i *Issuer) openKey(row store.Key) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if row.Status == store.KeyRetired { // it signs no more: that a backend cannot take it says nothing
+		return goBackend.key(row, private, i.cores)
+	}
 	b := i.backend.Load()
 	k, err := b.key(row, private, i.cores)
 	if err == nil || b.name == goBackend.name {
 		return k, err
 	}
 	i.degraded.Store(&err)
-	i.backend.Store(&goBackend)
+	i.use(goBackend)
 	return goBackend.key(row, private, i.cores)
 }
 
@@ -124,14 +127,15 @@ func (i *Issuer) sign(ctx context.Context, k *key, header string, payload []byte
 	return string(base64.RawURLEncoding.AppendEncode(out, signature)), nil
 }
 
-// signature waits for a core, as signatures in flight are bounded to those, and
-// signs. Who finds the line full, or whose ctx ends in it, gets OVERLOADED.
+// signature waits until the backend has room for one more, and signs. Who finds
+// the line full, or whose ctx ends in it, gets OVERLOADED.
 func (i *Issuer) signature(ctx context.Context, k *key, digest [sha256.Size]byte, begun func() bool) ([]byte, error) {
-	if err := i.turnstile.Enter(ctx); err != nil {
+	line := i.turnstile.Load()
+	if err := line.Enter(ctx); err != nil {
 		return nil, apierr.New(apierr.Overloaded, "too many tokens are being signed").
 			WithReason("signing_busy").WithRetryAfter(time.Second).WithCause(err)
 	}
-	defer i.turnstile.Leave()
+	defer line.Leave()
 	if begun != nil && !begun() {
 		return nil, ErrUnwanted
 	}

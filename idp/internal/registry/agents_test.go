@@ -347,7 +347,9 @@ func TestUsage(t *testing.T) {
 	c := w.credential(w.root, a.ID)
 	w.tx(w.db.Update, func(tx *store.Tx) {
 		require.NoError(t, tx.Keys.Insert(w.ctx, store.Key{ID: "signer", Use: store.UseToken, Status: store.KeyActive, Public: []byte{1}, Sealed: []byte{2}, CreatedAt: w.now()}))
-		verdicts, err := tx.Admissions.Admit(w.ctx, []store.Admission{{ClientID: c.ClientID, AgentID: a.ID, CredentialVersion: c.Version, KeyID: "signer", At: w.now()}})
+		gate, err := tx.Credentials.Gate(w.ctx, c.ClientID)
+		require.NoError(t, err)
+		verdicts, err := tx.Admissions.Admit(w.ctx, []store.Admission{{ClientID: c.ClientID, AgentID: a.ID, Gate: gate.Version(), KeyID: "signer", At: w.now()}})
 		require.NoError(t, err)
 		require.Equal(t, []store.AdmissionResult{store.Admitted}, verdicts)
 	})

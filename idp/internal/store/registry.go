@@ -139,17 +139,29 @@ func (g *Gate) Rev() idp.Rev {
 	return idp.Rev{Organization: g.Organization.Epoch, Agent: g.Agent.Epoch, Credential: g.Credential.Epoch}
 }
 
+// GateVersion changes with everything in a gate but LastAuthAt, LastUsedAt and WarnedFor.
+type GateVersion struct {
+	Rev          idp.Rev
+	Organization int64 // its revision
+	Agent        int64 // its revision
+	Credential   int64 // its version
+}
+
+// Version is the gate's.
+func (g *Gate) Version() GateVersion {
+	return GateVersion{Rev: g.Rev(), Organization: g.Organization.Revision, Agent: g.Agent.Revision, Credential: g.Credential.Version}
+}
+
 // Admission asks, inside the transaction that records the event, whether a
 // token may still be issued: nothing may have changed since the gate was read.
 type Admission struct {
-	ClientID          string
-	AgentID           string
-	Rev               idp.Rev      // epochs at the gate
-	CredentialVersion int64        // version at the gate
-	KeyID             string       // the key that signs the token
-	At                time.Time    // for the quota month, LastAuthAt and LastUsedAt
-	MonthlyLimit      int          // 0: none
-	Assertion         AssertionUse // what proved the client; the zero value: no assertion
+	ClientID     string
+	AgentID      string
+	Gate         GateVersion
+	KeyID        string       // the key that signs the token
+	At           time.Time    // for the quota month, LastAuthAt and LastUsedAt
+	MonthlyLimit int          // 0: none
+	Assertion    AssertionUse // what proved the client; the zero value: no assertion
 }
 
 // AssertionUse is a client assertion that an admission uses up.
@@ -164,7 +176,7 @@ type AdmissionResult string
 // The verdicts.
 const (
 	Admitted      AdmissionResult = "admitted"
-	GateChanged   AdmissionResult = "gate_changed"   // status, epoch or version moved: read the gate again
+	GateChanged   AdmissionResult = "gate_changed"   // anything of the gate moved, or its time has come: read it again
 	KeyChanged    AdmissionResult = "key_changed"    // the key is not active any more: read the keys again
 	QuotaExceeded AdmissionResult = "quota_exceeded" // the month's tokens are used up
 	Replayed      AdmissionResult = "replayed"       // the client used the assertion before

@@ -12,6 +12,9 @@ import (
 // MasterKeySize is the length of a master key, in bytes.
 const MasterKeySize = 32
 
+// ErrNoMasterKey says that there is no master key where one is kept.
+var ErrNoMasterKey = errors.New("vault: no master key is kept there")
+
 // errMasterKey says that there is something else where the master key should be.
 var errMasterKey = errors.New("vault: what is kept as master key is not 32 bytes")
 
@@ -41,6 +44,15 @@ func (c *Client) MasterKey(ctx context.Context) ([]byte, error) {
 	key, err = c.readMasterKey(ctx)
 	if errors.Is(err, errAbsent) {
 		return nil, errors.New("vault: the master key was deleted")
+	}
+	return key, err
+}
+
+// KeptMasterKey is MasterKey where there is one, else ErrNoMasterKey. It makes none.
+func (c *Client) KeptMasterKey(ctx context.Context) ([]byte, error) {
+	key, err := c.readMasterKey(ctx)
+	if errors.Is(err, errAbsent) {
+		return nil, ErrNoMasterKey
 	}
 	return key, err
 }

@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,16 +39,23 @@ func (w *world) agree(make func(c *vault.Client) ([]byte, error)) []byte {
 func TestMasterKeyInKV(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		const at = "agentidp/master-key"
+		_, err := w.open().KeptMasterKey(t.Context())
+		require.ErrorIs(t, w.err(err), vault.ErrNoMasterKey)
+		require.Zero(t, w.server.Versions(t, w.mount, at), "who only looks makes none")
 		key := w.agree(func(c *vault.Client) ([]byte, error) { return c.MasterKey(t.Context()) })
 		require.Equal(t, 1, w.server.Versions(t, w.mount, at), "one made it")
-		again, err := w.open().MasterKey(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, key, again)
+		for _, read := range []func(*vault.Client, context.Context) ([]byte, error){(*vault.Client).MasterKey, (*vault.Client).KeptMasterKey} {
+			again, err := read(w.open(), t.Context())
+			require.NoError(t, err)
+			require.Equal(t, key, again)
+		}
 
 		// What was deleted is missed, not made anew: everything is sealed under it.
 		w.server.DeleteNewest(t, w.mount, at)
 		_, err = w.open().MasterKey(t.Context())
 		require.ErrorContains(t, w.err(err), "deleted")
+		_, err = w.open().KeptMasterKey(t.Context())
+		require.ErrorIs(t, w.err(err), vault.ErrNoMasterKey)
 		require.NotErrorIs(t, err, store.ErrUnavailable)
 		require.Zero(t, w.server.Versions(t, w.mount, at))
 
@@ -69,6 +77,9 @@ func TestMasterKeyWrapped(t *testing.T) {
 			require.NoError(t, err)
 			return strings.TrimSpace(string(text))
 		}
+		_, err := w.open().KeptWrappedMasterKey(t.Context(), file)
+		require.ErrorIs(t, w.err(err), vault.ErrNoMasterKey)
+		require.NoFileExists(t, file)
 		key := w.agree(read)
 		info, err := os.Stat(file)
 		require.NoError(t, err)
@@ -80,6 +91,10 @@ func TestMasterKeyWrapped(t *testing.T) {
 		require.Equal(t, key, w.agree(read))
 		require.Equal(t, before, line(), "left alone")
 		w.server.RotateTransitKey(t, w.options.TransitKey)
+		kept, err := w.open().KeptWrappedMasterKey(t.Context(), file)
+		require.NoError(t, err)
+		require.Equal(t, key, kept)
+		require.Equal(t, before, line(), "who only looks rewraps nothing")
 		require.Equal(t, key, w.agree(read))
 		require.True(t, strings.HasPrefix(line(), "vault:v2:"), "rewrapped")
 		entries, err := os.ReadDir(filepath.Dir(file))

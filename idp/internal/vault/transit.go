@@ -86,6 +86,19 @@ func (c *Client) WrappedMasterKey(ctx context.Context, name string) ([]byte, err
 	return key, nil
 }
 
+// KeptWrappedMasterKey is WrappedMasterKey where the file is there, else
+// ErrNoMasterKey. It leaves the file as it is.
+func (c *Client) KeptWrappedMasterKey(ctx context.Context, name string) ([]byte, error) {
+	wrapped, err := secretFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, ErrNoMasterKey
+	case err != nil:
+		return nil, fmt.Errorf("wrapped master key: %w", err)
+	}
+	return c.Unwrap(ctx, wrapped)
+}
+
 func (c *Client) createWrapped(ctx context.Context, name string) error {
 	key := make([]byte, MasterKeySize)
 	rand.Read(key)

@@ -24,10 +24,10 @@ type question struct {
 // standing answers a question. Only this transaction can change it.
 type standing struct {
 	question
-	credential   idp.Credential // ID, AgentID, Status, Method, Version, SecretSetAt, ExpiresAt, LastUsedAt
+	credential   idp.Credential // ID, AgentID, Status, Method, SecretSetAt, ExpiresAt, LastUsedAt
 	agentStatus  idp.Status
 	lastAuthAt   time.Time
-	rev          idp.Rev
+	gate         store.GateVersion
 	organization string // the agent's
 	maxAge       time.Duration
 	tokens       int64 // of the agent in the month
@@ -78,8 +78,8 @@ func asks(a *store.Admission) question {
 
 const admissionStandings = `
 SELECT q.client_id, q.month, q.key_id, q.jti,
-    c.id, c.agent_id, c.status, c.method, c.version, c.secret_set_at, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
-    o.epoch, a.epoch, c.epoch, o.id, o.max_credential_age, coalesce(u.tokens, 0),
+    c.id, c.agent_id, c.status, c.method, c.secret_set_at, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
+    o.epoch, a.epoch, c.epoch, o.revision, a.revision, c.version, o.id, o.max_credential_age, coalesce(u.tokens, 0),
     EXISTS (SELECT 1 FROM keys AS k WHERE k.id = q.key_id AND k.use = 'token' AND k.status = 'active')
         AND NOT EXISTS (SELECT 1 FROM revocations AS r WHERE r.type = 'kid' AND r.id = q.key_id),
     EXISTS (SELECT 1 FROM assertions AS x WHERE x.client_id = q.client_id AND x.jti = q.jti AND q.jti <> '')
@@ -122,8 +122,9 @@ func scanStanding(r row) (*standing, error) {
 	s := &standing{}
 	c := &s.credential
 	err := r.Scan(&s.clientID, &s.month, &s.keyID, &s.jti,
-		&c.ID, &c.AgentID, &c.Status, &c.Method, &c.Version, moment{&c.SecretSetAt}, moment{&c.ExpiresAt}, moment{&c.LastUsedAt},
-		&s.agentStatus, moment{&s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential, &s.organization, seconds{&s.maxAge}, &s.tokens, &s.signs, &s.replays)
+		&c.ID, &c.AgentID, &c.Status, &c.Method, moment{&c.SecretSetAt}, moment{&c.ExpiresAt}, moment{&c.LastUsedAt},
+		&s.agentStatus, moment{&s.lastAuthAt}, &s.gate.Rev.Organization, &s.gate.Rev.Agent, &s.gate.Rev.Credential,
+		&s.gate.Organization, &s.gate.Agent, &s.gate.Credential, &s.organization, seconds{&s.maxAge}, &s.tokens, &s.signs, &s.replays)
 	return s, err
 }
 
@@ -169,8 +170,7 @@ func (b *batch) spend(a *store.Admission) bool {
 
 // admits reports whether nothing moved since the gate was read.
 func (s *standing) admits(a *store.Admission) bool {
-	return s.credential.AgentID == a.AgentID && s.credential.Version == a.CredentialVersion &&
-		s.credential.Usable(a.At, s.maxAge) && s.agentStatus == idp.Active && s.rev == a.Rev
+	return s.credential.AgentID == a.AgentID && s.gate == a.Gate && s.credential.Usable(a.At, s.maxAge) && s.agentStatus == idp.Active
 }
 
 const admissionCount = `

@@ -114,7 +114,7 @@ func fill(t *testing.T, s *sqlite.Store, events int) {
 		gate, err := tx.Credentials.Gate(ctx, "client-agent-000")
 		require.NoError(t, err)
 		verdicts, err := tx.Admissions.Admit(ctx, []store.Admission{{
-			ClientID: "client-agent-000", AgentID: "agent-000", KeyID: "kid", At: began, Rev: gate.Rev(), CredentialVersion: gate.Credential.Version,
+			ClientID: "client-agent-000", AgentID: "agent-000", KeyID: "kid", At: began, Gate: gate.Version(),
 		}})
 		require.NoError(t, err)
 		require.Equal(t, []store.AdmissionResult{store.Admitted}, verdicts)

@@ -33,7 +33,7 @@ func TestTheServiceRoleServes(t *testing.T) {
 		)
 	}))
 	require.NoError(t, s.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		verdicts, err := tx.Admissions.Admit(ctx, []store.Admission{{ClientID: "client", AgentID: "agent", CredentialVersion: 1, KeyID: "signer", At: now}})
+		verdicts, err := tx.Admissions.Admit(ctx, []store.Admission{{ClientID: "client", AgentID: "agent", Gate: store.GateVersion{Organization: 1, Agent: 1, Credential: 1}, KeyID: "signer", At: now}})
 		require.Equal(t, []store.AdmissionResult{store.Admitted}, verdicts)
 		return errors.Join(err,
 			tx.Organizations.Update(ctx, o), tx.Agents.Update(ctx, a), tx.Credentials.Update(ctx, c), tx.Keys.SetStatus(ctx, "signer", store.KeyRetired, now),

@@ -17,10 +17,10 @@ type admissions struct{ *transaction }
 // standing is what admissions by one client id are judged against; only this
 // transaction can change it, so a batch reads it once per client.
 type standing struct {
-	credential    idp.Credential // ID, AgentID, Status, Method, Version, SecretSetAt, ExpiresAt, LastUsedAt
+	credential    idp.Credential // ID, AgentID, Status, Method, SecretSetAt, ExpiresAt, LastUsedAt
 	agentStatus   idp.Status
 	lastAuthAt    *time.Time // shared by the credentials of one agent
-	rev           idp.Rev
+	gate          store.GateVersion
 	organization  string // the agent's
 	maxAge        time.Duration
 	unknownClient bool
@@ -90,13 +90,13 @@ func (b *batch) admit(ctx context.Context, a *store.Admission) (store.AdmissionR
 
 // admits reports whether nothing moved since the gate was read.
 func (s *standing) admits(a *store.Admission) bool {
-	return !s.unknownClient && s.credential.AgentID == a.AgentID && s.credential.Version == a.CredentialVersion &&
-		s.credential.Usable(a.At, s.maxAge) && s.agentStatus == idp.Active && s.rev == a.Rev
+	return !s.unknownClient && s.credential.AgentID == a.AgentID && s.gate == a.Gate &&
+		s.credential.Usable(a.At, s.maxAge) && s.agentStatus == idp.Active
 }
 
 const admissionStanding = `
-SELECT c.id, c.agent_id, c.status, c.method, c.version, c.secret_set_at, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
-    o.epoch, a.epoch, c.epoch, o.id, o.max_credential_age
+SELECT c.id, c.agent_id, c.status, c.method, c.secret_set_at, c.expires_at, c.last_used_at, a.status, a.last_auth_at,
+    o.epoch, a.epoch, c.epoch, o.revision, a.revision, c.version, o.id, o.max_credential_age
 FROM credentials AS c
 JOIN agents AS a ON a.id = c.agent_id
 JOIN organizations AS o ON o.id = a.organization_id
@@ -125,8 +125,9 @@ func (b *batch) client(ctx context.Context, clientID string) (*standing, error) 
 func scanStanding(r row) (*standing, error) {
 	s := &standing{lastAuthAt: new(time.Time)}
 	c := &s.credential
-	err := r.Scan(&c.ID, &c.AgentID, &c.Status, &c.Method, &c.Version, moment{&c.SecretSetAt}, moment{&c.ExpiresAt}, moment{&c.LastUsedAt}, &s.agentStatus,
-		moment{s.lastAuthAt}, &s.rev.Organization, &s.rev.Agent, &s.rev.Credential, &s.organization, seconds{&s.maxAge})
+	err := r.Scan(&c.ID, &c.AgentID, &c.Status, &c.Method, moment{&c.SecretSetAt}, moment{&c.ExpiresAt}, moment{&c.LastUsedAt}, &s.agentStatus,
+		moment{s.lastAuthAt}, &s.gate.Rev.Organization, &s.gate.Rev.Agent, &s.gate.Rev.Credential,
+		&s.gate.Organization, &s.gate.Agent, &s.gate.Credential, &s.organization, seconds{&s.maxAge})
 	return s, err
 }
 

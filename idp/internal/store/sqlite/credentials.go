@@ -115,12 +115,7 @@ JOIN organizations AS o ON o.id = a.organization_id
 WHERE c.client_id = ?1`
 
 func (t credentials) Gate(ctx context.Context, clientID string) (store.Gate, error) {
-	if err := t.usable(ctx); err != nil {
-		return store.Gate{}, err
-	}
-	return t.gates.remember(clientID, func() (store.Gate, error) {
-		return get(ctx, t.transaction, credentialGate, scanGate, clientID)
-	})
+	return get(ctx, t.transaction, credentialGate, scanGate, clientID)
 }
 
 func scanGate(r row) (g store.Gate, err error) {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
@@ -30,7 +29,6 @@ func (t *transaction) exec(ctx context.Context, query string, args ...any) (int6
 	if err := t.usable(ctx); err != nil {
 		return 0, err
 	}
-	t.regates = t.regates || !keepsGates[query]
 	steady := context.WithoutCancel(ctx)
 	statement, err := t.session.prepared(steady, query) //nolint:sqlclosecheck // the session closes it
 	if err != nil {
@@ -76,7 +74,6 @@ func (t *transaction) change(ctx context.Context, query string, args ...any) (in
 	if err := t.writable(); err != nil {
 		return 0, err
 	}
-	t.regates = true
 	return t.number(ctx, query, args...)
 }
 
@@ -110,7 +107,6 @@ func list[T any](ctx context.Context, t *transaction, query string, scan func(ro
 	steady := context.WithoutCancel(ctx)
 	if t.health != nil {
 		ctx = steady
-		t.regates = t.regates || strings.Contains(query, "RETURNING") // it writes
 	}
 	statement, err := t.session.prepared(steady, query) //nolint:sqlclosecheck // the session closes it
 	if err != nil {

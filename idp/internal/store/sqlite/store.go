@@ -28,7 +28,6 @@ type Store struct {
 	wal      wal           // used only by who holds turn
 	readers  *readers
 	watchers watchers
-	gates    *gates // nil when read-only: another process may write
 	health   *health
 	lock     *lock  // nil when read-only
 	scratch  string // folder that Close removes; "" when the file is the caller's
@@ -99,7 +98,6 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(path, readerPragmas)
-	s.gates = &gates{all: map[string]store.Gate{}}
 	err := s.connect(ctx, path)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.disconnect(ctx))

@@ -24,8 +24,6 @@ type transaction struct {
 	ended    bool    // committed or rolled back
 	broken   error   // SQLite gave the transaction up: whatever runs now would commit by itself
 	announce bool    // a revocation was appended or a key changed: watchers are told
-	regates  bool    // a row that gates are read from may have changed
-	gates    *gates  // what Gate may answer from memory; nil where a snapshot or the transaction itself is to be seen
 }
 
 // tx is the transaction as its users see it.
@@ -83,7 +81,7 @@ func (s *Store) update(ctx context.Context, fn func(context.Context, *transactio
 	if err != nil {
 		return err
 	}
-	if err := s.gates.over(t.regates, func() error { return t.commit(ctx) }); err != nil {
+	if err := t.commit(ctx); err != nil {
 		return err
 	}
 	if t.announce {
@@ -194,7 +192,7 @@ func (s *Store) Read(ctx context.Context, fn func(ctx context.Context, tx *store
 		return err
 	}
 	return s.readers.with(ctx, func(ctx context.Context, r *session) error {
-		t := &transaction{session: r, ended: true, gates: s.gates}
+		t := &transaction{session: r, ended: true}
 		defer func() { t.over = true }()
 		return fn(ctx, t.tx())
 	})

@@ -10,13 +10,13 @@ import (
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
+	"github.com/sentryagent/agentidp/shared/capability"
 )
 
 // admission asks for a token as the gate stood when a and c were inserted under o.
 func admission(o idp.Organization, a idp.Agent, c idp.Credential, at time.Time) store.Admission {
 	return store.Admission{
-		ClientID: c.ClientID, AgentID: a.ID, Rev: idp.Rev{Organization: o.Epoch, Agent: a.Epoch, Credential: c.Epoch},
-		CredentialVersion: c.Version, KeyID: signer, At: at, MonthlyLimit: 100,
+		ClientID: c.ClientID, AgentID: a.ID, Gate: (&store.Gate{Credential: c, Agent: a, Organization: o}).Version(), KeyID: signer, At: at, MonthlyLimit: 100,
 	}
 }
 
@@ -155,7 +155,7 @@ var admissionFacts = []fact{
 		}
 		once := asserted(c, "once")
 		stale, full, unsigned := once, once, once
-		stale.CredentialVersion, full.MonthlyLimit, unsigned.KeyID = c.Version+1, 1, "other"
+		stale.Gate.Credential, full.MonthlyLimit, unsigned.KeyID = c.Version+1, 1, "other"
 		require.Equal(t, []store.AdmissionResult{store.Admitted}, admit(t, b.DB, admission(o, a, c, noon)))
 		require.Equal(t, []store.AdmissionResult{store.GateChanged, store.QuotaExceeded, store.KeyChanged}, admit(t, b.DB, stale, full, unsigned), "refused ones use nothing up")
 		require.Equal(t, []store.AdmissionResult{store.Admitted, store.Replayed, store.Admitted, store.Admitted},
@@ -195,7 +195,7 @@ var admissionFacts = []fact{
 	{"verdicts come in the order of the batch", func(t *testing.T, b Backend) {
 		o, a, c := seed(t, b.DB)
 		good, stale, full := admission(o, a, c, noon), admission(o, a, c, noon), admission(o, a, c, noon)
-		stale.CredentialVersion, full.MonthlyLimit = c.Version+1, 1
+		stale.Gate.Credential, full.MonthlyLimit = c.Version+1, 1
 		require.Equal(t, []store.AdmissionResult{store.GateChanged, store.Admitted, store.QuotaExceeded, store.Admitted, store.GateChanged},
 			admit(t, b.DB, stale, good, full, good, stale))
 		require.Equal(t, int64(2), tokensUsed(t, b.DB, a.ID, noon))
@@ -223,16 +223,28 @@ var admissionFacts = []fact{
 
 // movesSinceTheGate changes one thing between the gate and the admission.
 var movesSinceTheGate = map[string]func(t *testing.T, db store.DB, a idp.Agent, c idp.Credential, asked *store.Admission){
-	"suspended": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, _ *store.Admission) {
+	"suspended": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, asked *store.Admission) {
 		a.Status = idp.Suspended
+		asked.Gate.Agent++ // so that the status alone refuses
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Agents.Update(ctx, a) })
 	},
-	"decommissioned": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, _ *store.Admission) {
+	"decommissioned": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, asked *store.Admission) {
 		a.Status = idp.Decommissioned
+		asked.Gate.Agent++
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Agents.Update(ctx, a) })
 	},
-	"agent epoch": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, _ *store.Admission) {
+	"another capability": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, _ *store.Admission) {
+		a.Capabilities = capability.Set{"notes:write"}
+		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Agents.Update(ctx, a) })
+	},
+	"another plan": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, _ *store.Admission) {
+		o := organization(a.OrganizationID)
+		o.Plan = idp.PlanCustom
+		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Organizations.Update(ctx, o) })
+	},
+	"agent epoch": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, asked *store.Admission) {
 		a.Epoch++
+		asked.Gate.Agent++ // so that the epoch alone refuses
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Agents.Update(ctx, a) })
 	},
 	"organization epoch": func(t *testing.T, db store.DB, a idp.Agent, _ idp.Credential, _ *store.Admission) {
@@ -243,7 +255,7 @@ var movesSinceTheGate = map[string]func(t *testing.T, db store.DB, a idp.Agent, 
 	},
 	"credential epoch": func(t *testing.T, db store.DB, _ idp.Agent, c idp.Credential, asked *store.Admission) {
 		c.Epoch++
-		asked.CredentialVersion++ // so that the epoch alone refuses
+		asked.Gate.Credential++ // so that the epoch alone refuses
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, c) })
 	},
 	"rotated": func(t *testing.T, db store.DB, _ idp.Agent, c idp.Credential, _ *store.Admission) {
@@ -252,7 +264,7 @@ var movesSinceTheGate = map[string]func(t *testing.T, db store.DB, a idp.Agent, 
 	},
 	"revoked": func(t *testing.T, db store.DB, _ idp.Agent, c idp.Credential, asked *store.Admission) {
 		c.Status = idp.CredentialRevoked
-		asked.CredentialVersion++
+		asked.Gate.Credential++
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Credentials.Update(ctx, c) })
 	},
 	"other agent": func(_ *testing.T, _ store.DB, _ idp.Agent, _ idp.Credential, asked *store.Admission) {
