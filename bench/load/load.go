@@ -6,6 +6,7 @@ package load
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ type Scenario struct {
 	Fill func(request *fasthttp.Request, connection, n int)
 	// Want is the status that counts as success; 0: any of 200 to 299.
 	Want int
+	// Sheds says that the server may turn requests away, by 429 or 503 with a
+	// Retry-After: they are in TurnedAway then, and neither errors nor successes.
+	Sheds bool
 	// Limit is how many requests a connection sends at most; 0: as many as it
 	// can. Only for the closed loop.
 	Limit int
@@ -115,6 +119,8 @@ func (s Scenario) fill(request *fasthttp.Request, connection, n int) {
 	}
 }
 
+var errTurnedAway = errors.New("turned away")
+
 // send is an error for a transport failure and for a status that is not wanted.
 func (s Scenario) send(client *fasthttp.HostClient, request *fasthttp.Request, response *fasthttp.Response) error {
 	if err := client.Do(request, response); err != nil {
@@ -123,6 +129,10 @@ func (s Scenario) send(client *fasthttp.HostClient, request *fasthttp.Request, r
 	status := response.StatusCode()
 	if status == s.Want || s.Want == 0 && status/100 == 2 {
 		return nil
+	}
+	busy := status == fasthttp.StatusTooManyRequests || status == fasthttp.StatusServiceUnavailable
+	if s.Sheds && busy && len(response.Header.Peek("Retry-After")) > 0 {
+		return errTurnedAway
 	}
 	return fmt.Errorf("status %d: %.200s", status, response.Body())
 }

@@ -47,3 +47,34 @@ func TestALimitEndsEachConnection(t *testing.T) {
 	require.Equal(t, int64(21), result.Requests)
 	require.Zero(t, result.Errors)
 }
+
+// Who says when to come back turned away; who does not has failed.
+func TestWhoIsTurnedAway(t *testing.T) {
+	var seen, later, never atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch n := seen.Add(1); n % 4 {
+		case 0:
+			later.Add(1)
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "busy", []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}[n/4%2])
+		case 1:
+			never.Add(1)
+			http.Error(w, "broken", http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	s := load.Scenario{
+		Addr: strings.TrimPrefix(server.URL, "http://"), Want: http.StatusOK, Limit: 40, Sheds: true,
+		Fill: func(request *fasthttp.Request, _, _ int) { request.SetRequestURI("/x") },
+	}
+	result := load.Run(t.Context(), s, 2, time.Hour)
+	require.EqualValues(t, 80, result.Requests)
+	require.Equal(t, later.Load(), result.TurnedAway)
+	require.Equal(t, never.Load(), result.Errors)
+	require.EqualValues(t, 40, result.Latency.TotalCount(), "of those served")
+	require.InDelta(t, 40, result.Rate()*result.Elapsed.Seconds(), 1e-6)
+	require.Contains(t, result.String(), "20 of 80 turned away")
+
+	s.Sheds = false
+	require.EqualValues(t, 40, load.Run(t.Context(), s, 2, time.Hour).Errors)
+}

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,7 @@ type Result struct {
 	Scheduled   int64   // requests whose time came; open loop only
 	Requests    int64   // that were sent
 	Errors      int64   // transport failures and other statuses
+	TurnedAway  int64   // that a server which may do so turned away
 	Missed      int64   // that were not sent, for all connections were held up; open loop only
 	FirstError  string
 	Elapsed     time.Duration
@@ -32,6 +34,10 @@ func histogram() *hdrhistogram.Histogram {
 
 func (r *Result) record(took time.Duration, err error) {
 	r.Requests++
+	if errors.Is(err, errTurnedAway) {
+		r.TurnedAway++
+		return
+	}
 	if err != nil {
 		if r.Errors++; r.FirstError == "" {
 			r.FirstError = err.Error()
@@ -56,6 +62,7 @@ func sum(total Result, of []Result) Result {
 	for _, r := range of {
 		total.Requests += r.Requests
 		total.Errors += r.Errors
+		total.TurnedAway += r.TurnedAway
 		total.Missed += r.Missed
 		if total.FirstError == "" {
 			total.FirstError = r.FirstError
@@ -66,7 +73,9 @@ func sum(total Result, of []Result) Result {
 }
 
 // Rate is successes per second.
-func (r Result) Rate() float64 { return float64(r.Requests-r.Errors) / r.Elapsed.Seconds() }
+func (r Result) Rate() float64 {
+	return float64(r.Requests-r.Errors-r.TurnedAway) / r.Elapsed.Seconds()
+}
 
 // Quantile is the latency that q percent of successes stayed within.
 func (r Result) Quantile(q float64) time.Duration {
@@ -79,6 +88,9 @@ func (r Result) Sample() result.Sample {
 		result.PerSecond: r.Rate(), result.Requests: float64(r.Requests), result.Errors: float64(r.Errors),
 		result.P50: r.micros(50), result.P90: r.micros(90), result.P99: r.micros(99), result.P999: r.micros(99.9),
 		result.Max: float64(r.Latency.Max()),
+	}
+	if r.TurnedAway > 0 {
+		s[result.TurnedAway] = float64(r.TurnedAway)
 	}
 	if r.Target > 0 {
 		s[result.Unsent], s[result.TargetRate] = float64(r.Missed), r.Target
@@ -96,6 +108,9 @@ func (r Result) String() string {
 	}
 	if r.Missed > 0 {
 		line += fmt.Sprintf("  %d of %d not sent in time", r.Missed, r.Scheduled)
+	}
+	if r.TurnedAway > 0 {
+		line += fmt.Sprintf("  %d of %d turned away", r.TurnedAway, r.Requests)
 	}
 	if r.Errors > 0 {
 		line += fmt.Sprintf("  %d errors of %d (first: %s)", r.Errors, r.Requests, r.FirstError)

@@ -85,6 +85,7 @@ const (
 	RSS        Metric = "rss_bytes"
 	Duration   Metric = "duration_ms"
 	Unsent     Metric = "unsent"      // requests of an open loop that were not sent in time
+	TurnedAway Metric = "turned_away" // requests that a busy server refused, as it may
 	TargetRate Metric = "target_rate" // of an open loop, requests per second
 	HitRate    Metric = "hit_rate"    // of a cache, 0 to 1
 	Foreign    Metric = "foreign"     // share of the measured cores that other programs had, 0 to 1

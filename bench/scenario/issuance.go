@@ -142,7 +142,7 @@ func (r *Run) recorded(ctx context.Context, client stack.Registered, measure fun
 	if err != nil {
 		return m, err
 	}
-	if sent := m.sample[result.Requests] - m.sample[result.Errors]; float64(after-before) != sent {
+	if sent := m.sample[result.Requests] - m.sample[result.Errors] - m.sample[result.TurnedAway]; float64(after-before) != sent {
 		return m, invalidf("%.0f tokens, and the store counted %d", sent, after-before)
 	}
 	return m, nil

@@ -80,7 +80,7 @@ func everything(f *file) []result.Target {
 	add := func(more []result.Target) { targets = append(targets, more...) }
 	requests, errors, unsent := 0.0, 0.0, 0.0
 	for _, row := range f.Rows {
-		if row.Invalid != "" { // says itself what failed
+		if row.Invalid != "" || row.Scenario == "overload" { // says itself what failed; is there to be too much
 			continue
 		}
 		for _, sample := range row.Rounds {

@@ -15,7 +15,7 @@ import (
 // All are the targets that the run can decide: those whose rows it has.
 func All(f *result.File) []result.Target {
 	var targets []result.Target
-	for _, group := range []func(*file) []result.Target{issuance, sidecar, audit, footprint, grown, everything} {
+	for _, group := range []func(*file) []result.Target{issuance, pressed, sidecar, audit, footprint, grown, everything} {
 		targets = append(targets, group(&file{f})...)
 	}
 	return targets

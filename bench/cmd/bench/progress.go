@@ -55,7 +55,7 @@ var shown = []struct {
 }{
 	{result.PerSecond, "%.0f/s", 1}, {result.P50, "p50 %.0f µs", 1}, {result.P99, "p99 %.0f µs", 1}, {result.CPU, "CPU %.1f µs", 1},
 	{result.Allocs, "%.0f allocs", 1}, {result.Duration, "%.0f ms", 1}, {result.HitRate, "hits %.1f %%", 100},
-	{result.RSS, "%.1f MiB", 1.0 / (1 << 20)}, {result.Errors, "%.0f errors", 1}, {result.Unsent, "%.0f unsent", 1},
+	{result.RSS, "%.1f MiB", 1.0 / (1 << 20)}, {result.Errors, "%.0f errors", 1}, {result.Unsent, "%.0f unsent", 1}, {result.TurnedAway, "%.0f turned away", 1},
 	{result.Foreign, "others had %.0f %%", 100},
 }
 
