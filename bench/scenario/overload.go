@@ -59,7 +59,7 @@ func overload(ctx context.Context, r *Run) ([]result.Row, error) {
 	flooded, err := r.floods(ctx, "flood", r.idp(), ours, []flood{
 		{"wrong-secrets", tokens(tokenPath, basic(stack.Credential{ClientID: r.Reader.ClientID, ClientSecret: "aidp_sk_" + strings.Repeat("0", 64)}), form), fasthttp.StatusUnauthorized},
 		{"unknown-clients", load.Scenario{Name: "token", Fill: func(request *fasthttp.Request, _, _ int) {
-			fillToken(request, tokenPath, basic(stack.Credential{ClientID: "aidp_c_" + random(16), ClientSecret: "aidp_sk_" + random(32)}), form)
+			fillToken(request, tokenPath, basic(stack.Credential{ClientID: "aidp_c_" + random(11), ClientSecret: "aidp_sk_" + random(32)}), form)
 		}}, fasthttp.StatusUnauthorized},
 		{"forged-tokens", load.Scenario{Name: "introspection", Fill: func(request *fasthttp.Request, _, _ int) {
 			fillToken(request, "/api/v1/token/introspect", "Bearer "+forged(token), "token="+token)
