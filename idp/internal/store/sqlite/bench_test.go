@@ -60,7 +60,7 @@ func BenchmarkIssue(b *testing.B) {
 	b.ReportMetric(float64(next)/b.Elapsed().Seconds(), "tokens/s")
 }
 
-// BenchmarkGate is the one read of each authentication.
+// BenchmarkGate is the one read of each authentication that nothing is remembered for.
 func BenchmarkGate(b *testing.B) {
 	s := benchStore(b)
 	asked := benchClients(b, s, 64)
