@@ -30,28 +30,6 @@ func PIDOf(setting string) (int, error) {
 	return 0, fmt.Errorf("no process has %s", setting)
 }
 
-// CPU is the processor time of a process so far.
-func CPU(pid int) (time.Duration, error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("process %d: no threads", pid)
-	}
-	var total time.Duration
-	for _, task := range tasks {
-		text, err := os.ReadFile(task)
-		if err != nil {
-			continue // the thread ended
-		}
-		first, _, _ := bytes.Cut(text, []byte{' '})
-		ns, err := strconv.ParseInt(string(first), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", task, err)
-		}
-		total += time.Duration(ns)
-	}
-	return total, nil
-}
-
 // tick is the unit of /proc/stat: USER_HZ is 100 wherever Go runs on Linux.
 const tick = 10 * time.Millisecond
 

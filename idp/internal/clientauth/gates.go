@@ -7,7 +7,7 @@ import (
 )
 
 // gatesKept bounds the gates remembered, some 1.5 KB each.
-const gatesKept = 5_000
+const gatesKept = 1024
 
 // gates remembers what was read last of clients that proved a secret. Any of it
 // may be outdated: see Recall.
