@@ -27,9 +27,8 @@ func TestWhatEndedThreadsUsedIsRead(t *testing.T) {
 			runtime.LockOSThread() // and not unlocked: the thread ends with it
 			both.Done()
 			both.Wait()
-			for used := (unix.Timespec{}); used.Nano() < each.Nanoseconds(); {
+			for began := ofThread(); ofThread()-began < each; {
 				_ = strings.Repeat("x", 1000)
-				_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &used)
 			}
 			ids <- syscall.Gettid()
 		}()
@@ -45,4 +44,11 @@ func TestWhatEndedThreadsUsedIsRead(t *testing.T) {
 	after, err := CPU(os.Getpid())
 	require.NoError(t, err)
 	require.Greater(t, after-before, 2*each)
+}
+
+// ofThread is the processor time of the thread that asks.
+func ofThread() time.Duration {
+	var at unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &at) // there is always one
+	return time.Duration(at.Nano())
 }
