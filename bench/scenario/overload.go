@@ -132,6 +132,7 @@ func (r *Run) beside(ctx context.Context, flood load.Scenario, measure func() (m
 	if err != nil {
 		return m, err
 	}
+	r.Note("flood: %s", flooded)
 	return m, failed(flooded)
 }
 

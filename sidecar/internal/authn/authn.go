@@ -193,11 +193,7 @@ func (a *Authenticator) remember(made *entry) {
 
 // verify checks the token, and once more after a refetch when its key is unknown.
 func (a *Authenticator) verify(ctx context.Context, raw string) (token.Claims, error) {
-	if err := a.enter(ctx); err != nil {
-		return token.Claims{}, err
-	}
-	claims, err := a.verifier.Verify(ctx, raw)
-	<-a.turns
+	claims, err := a.verifyInTurn(ctx, raw)
 	var refused *token.Error
 	if !errors.As(err, &refused) || refused.Reason != token.UnknownKey {
 		return claims, err
@@ -206,11 +202,33 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (token.Claims, e
 	if headerErr != nil || !a.options.Keys.Refetch(ctx, kid) {
 		return token.Claims{}, err
 	}
+	return a.verifyInTurn(ctx, raw)
+}
+
+// A refused token costs more beside its verification, to read, record and answer
+// it: its turn rests for so many times as long as it took, and at least so long.
+// Then no flood of them takes more than about half of the cores from those whose
+// tokens are remembered.
+const (
+	restTimes = 3
+	restLeast = 50 * time.Microsecond
+)
+
+func (a *Authenticator) verifyInTurn(ctx context.Context, raw string) (claims token.Claims, err error) {
 	if err := a.enter(ctx); err != nil {
 		return token.Claims{}, err
 	}
-	defer func() { <-a.turns }()
-	return a.verifier.Verify(ctx, raw)
+	began, done := time.Now(), false
+	defer func() {
+		if done && err == nil {
+			<-a.turns
+			return
+		}
+		time.AfterFunc(max(restLeast, restTimes*time.Since(began)), func() { <-a.turns })
+	}()
+	claims, err = a.verifier.Verify(ctx, raw)
+	done = true
+	return claims, err
 }
 
 // enter waits for a turn: more signatures at once than cores only slow each other.
