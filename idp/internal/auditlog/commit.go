@@ -91,11 +91,11 @@ func (l *Log) try(ctx context.Context, t *turn) error {
 			return err
 		}
 		failpoint.Hit(failpoint.AuditApplied)
-		t.events = len(leaves.rows)
 		t.suspect(0, t.taken)
 		if err := leaves.store(ctx, tx); err != nil {
 			return err
 		}
+		t.events = int(leaves.first - size)
 		failpoint.Hit(failpoint.AuditAppended)
 		if size == 0 && t.events > 0 {
 			// From the first event on there is always a checkpoint: a log without one was cut.
@@ -120,7 +120,16 @@ func (l *Log) change(ctx context.Context, tx *store.Tx, t *turn, leaves *leaves)
 			continue
 		}
 		t.suspect(i, i+1)
-		if err := l.apply(ctx, tx, w, leaves); err != nil {
+		err := l.apply(ctx, tx, w, leaves)
+		if errors.Is(err, errPlanTold) {
+			t.suspect(0, i)
+			if err := leaves.store(ctx, tx); err != nil {
+				return err
+			}
+			t.suspect(i, i+1)
+			err = l.apply(ctx, tx, w, leaves)
+		}
+		if err != nil {
 			if errors.Is(err, store.ErrUnavailable) {
 				return err
 			}
@@ -129,6 +138,10 @@ func (l *Log) change(ctx context.Context, tx *store.Tx, t *turn, leaves *leaves)
 	}
 	return nil
 }
+
+// errPlanTold says that a change tells an organization's plan and was undone: the
+// store keeps events as the class of the plan of the moment, so those before it go in first.
+var errPlanTold = errors.New("events wait before one that tells a plan")
 
 // apply runs one change or plain append. A failing change leaves neither rows nor leaves.
 func (l *Log) apply(ctx context.Context, tx *store.Tx, w *write, leaves *leaves) error {
@@ -147,6 +160,9 @@ func (l *Log) apply(ctx context.Context, tx *store.Tx, w *write, leaves *leaves)
 		entries, err := w.change(ctx, tx)
 		if err != nil {
 			return err
+		}
+		if mark > 0 && tellPlan(entries) {
+			return errPlanTold
 		}
 		leaves.add(entries)
 		return nil

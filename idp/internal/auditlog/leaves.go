@@ -42,7 +42,7 @@ func (s *leaves) add(entries []entry) {
 // cut leaves only the first n.
 func (s *leaves) cut(n int) { s.rows, s.hashes = s.rows[:n], s.hashes[:n] }
 
-// store writes the rows and the tree hashes that they complete.
+// store writes the rows and the tree hashes that they complete; the next rows follow them.
 func (s *leaves) store(ctx context.Context, tx *store.Tx) error {
 	if len(s.rows) == 0 {
 		return nil
@@ -62,5 +62,6 @@ func (s *leaves) store(ctx context.Context, tx *store.Tx) error {
 	if err := tx.Tree.Append(ctx, tlog.StoredHashCount(s.first), hashes, tree.size); err != nil {
 		return fmt.Errorf("append tree: %w", err)
 	}
+	*s = leaves{first: tree.size}
 	return nil
 }

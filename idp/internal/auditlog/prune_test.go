@@ -300,7 +300,7 @@ func TestRetentionIsBounded(t *testing.T) {
 	})
 }
 
-// A plan that changes takes the events of its own commit with it; later ones must not be found wrong.
+// A plan that changes takes the events of its own change with it, and none before them.
 func TestPlansMayChange(t *testing.T) {
 	onEachStore(t, func(t *testing.T, a *aged) {
 		for _, plan := range []idp.Plan{idp.PlanCustom, idp.PlanFree, idp.PlanCustom} {
@@ -312,11 +312,11 @@ func TestPlansMayChange(t *testing.T) {
 				}
 				from := o.Plan
 				o.Plan = plan
-				before := event("agent")
-				before.OrganizationID = "acme"
-				return []idp.Event{before, {
+				after := event("agent")
+				after.OrganizationID = "acme"
+				return []idp.Event{{
 					OrganizationID: "acme", Action: idp.ActionOrganizationUpdated, Outcome: idp.Success, Metadata: map[string]any{"planFrom": string(from), "planTo": string(plan)},
-				}}, tx.Organizations.Update(ctx, o)
+				}, after}, tx.Organizations.Update(ctx, o)
 			}))
 		}
 		a.append("acme", 3)

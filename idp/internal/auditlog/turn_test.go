@@ -81,15 +81,21 @@ func (q *queue) hold() {
 // submit queues a change that makes an event of the agent; its error arrives in the channel.
 func (q *queue) submit(agent string, change func(context.Context, *store.Tx) error) <-chan error {
 	q.t.Helper()
-	done := make(chan error, 1)
-	q.callers.Go(func() {
-		done <- q.log.Commit(q.t.Context(), func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+	return q.queue(func() error {
+		return q.log.Commit(q.t.Context(), func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
 			if err := change(ctx, tx); err != nil {
 				return nil, err
 			}
 			return []idp.Event{event(agent)}, nil
 		})
 	})
+}
+
+// queue waits until what write submits is in line.
+func (q *queue) queue(write func() error) <-chan error {
+	q.t.Helper()
+	done := make(chan error, 1)
+	q.callers.Go(func() { done <- write() })
 	q.queued++
 	require.Eventually(q.t, func() bool { return q.meter("agentidp_audit_queue_length") == q.queued }, time.Minute, time.Millisecond)
 	return done
@@ -222,4 +228,40 @@ func TestAStatementThatTimesOutFailsItsOwnChangeOnly(t *testing.T) {
 	require.NoError(t, <-last)
 	require.True(t, apierr.Is(<-failing, apierr.AuditUnavailable))
 	require.Equal(t, []string{"first", "last"}, q.agents())
+}
+
+// What shares a turn with an organization's plan is kept by the plan of its place in the log.
+func TestAPlanCountsFromItsEventOn(t *testing.T) {
+	onBoth(t, func(t *testing.T, q *queue) {
+		o := idp.Organization{ID: "acme", Name: "acme", Plan: idp.PlanFree, CreatedAt: time.Now(), UpdatedAt: time.Now(), Revision: 1}
+		tell := func(action idp.Action, metadata map[string]any, change func(context.Context, *store.Tx) error) {
+			q.queue(func() error {
+				return q.log.Commit(t.Context(), func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+					return []idp.Event{{OrganizationID: o.ID, Action: action, Outcome: idp.Success, Metadata: metadata}}, change(ctx, tx)
+				})
+			})
+		}
+		plain := func() {
+			e := event("agent")
+			e.OrganizationID = o.ID
+			q.queue(func() error { return q.log.Append(t.Context(), e) })
+		}
+		q.hold()
+		plain()
+		tell(idp.ActionOrganizationCreated, map[string]any{"plan": "free"}, func(ctx context.Context, tx *store.Tx) error { return tx.Organizations.Insert(ctx, o) })
+		plain()
+		tell(idp.ActionOrganizationUpdated, map[string]any{"planFrom": "free", "planTo": "custom"}, func(ctx context.Context, tx *store.Tx) error {
+			o.Plan = idp.PlanCustom
+			return tx.Organizations.Update(ctx, o)
+		})
+		plain()
+		q.finish()
+		require.NoError(t, q.db.View(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			classes, err := tx.Retention.Classes(ctx, 0, 9)
+			require.Equal(t, map[int64]store.Class{
+				0: store.ClassCustom, 1: store.ClassRecord, 2: store.ClassFree, 3: store.ClassRecord, 4: store.ClassCustom,
+			}, classes)
+			return err
+		}))
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/sentryagent/agentidp/idp"
 	"github.com/sentryagent/agentidp/idp/internal/store"
@@ -21,9 +20,14 @@ type plans struct {
 	exists        map[string]bool         // organizations the log tells nothing of
 }
 
+// tellPlan reports whether any of a change's entries may tell a plan. Such a one
+// is the first of its change: all of them are kept as the class of the plan it tells.
+func tellPlan(entries []entry) bool {
+	return slices.ContainsFunc(entries, func(e entry) bool { return slices.Contains(planActions, e.row.Action) })
+}
+
 type planChange struct {
 	sequence int64
-	at       time.Time
 	class    store.Class
 	founding bool
 }
@@ -58,7 +62,7 @@ func readPlan(row *store.EventRow) (c planChange, tells bool) {
 	if json.Unmarshal(row.Body, &e) != nil || row.Outcome != idp.Success {
 		return c, false // bytes that are no JSON are found when the event is read
 	}
-	c = planChange{sequence: row.Sequence, at: row.Timestamp, founding: row.Action != idp.ActionOrganizationUpdated}
+	c = planChange{sequence: row.Sequence, founding: row.Action != idp.ActionOrganizationUpdated}
 	plan := e.Metadata.PlanTo
 	if row.Action == idp.ActionAdministratorBootstrap {
 		plan = idp.PlanFree
@@ -76,13 +80,6 @@ func classOf(plan idp.Plan) store.Class {
 	return store.ClassCustom
 }
 
-// A group commit classes its events by the plans at its end, so the ones just
-// before a change may have the class after it.
-const (
-	groupSequences = 2 * maxEvents
-	groupTime      = 2 * commitTimeout
-)
-
 // fit reports whether the event is kept as what it should be.
 func (p *plans) fit(ctx context.Context, row *store.EventRow, class store.Class) (bool, error) {
 	founding := row.Action == idp.ActionAuditPruned || slices.Contains(planActions, row.Action)
@@ -97,12 +94,6 @@ func (p *plans) fit(ctx context.Context, row *store.EventRow, class store.Class)
 	next := len(changes)
 	for next > 0 && changes[next-1].sequence > row.Sequence {
 		next--
-	}
-	if next < len(changes) {
-		soon := &changes[next]
-		if soon.class == class && soon.sequence-row.Sequence <= groupSequences && soon.at.Sub(row.Timestamp) <= groupTime {
-			return true, nil
-		}
 	}
 	switch {
 	case next > 0:
