@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ type Open struct {
 	// Patience is how late a request may be sent; one that would be later is
 	// missed. 0: 1 s.
 	Patience time.Duration
+	// Connected opens all connections before the first request is due: clients that
+	// are there already, not ones that come just now.
+	Connected bool
 }
 
 const defaultPatience = time.Second
@@ -31,6 +35,9 @@ func RunOpen(ctx context.Context, s Scenario, o Open) Result {
 	}
 	client := s.client(o.InFlight)
 	defer client.CloseIdleConnections()
+	if o.Connected {
+		defer connect(client, o.InFlight)()
+	}
 	total := count(o.Rate, o.Duration)
 	released := make(chan int64, o.InFlight)
 	results := make([]Result, o.InFlight)
@@ -44,6 +51,33 @@ func RunOpen(ctx context.Context, s Scenario, o Open) Result {
 	r := sum(Result{Name: s.Name, Connections: o.InFlight, Target: o.Rate, Elapsed: time.Since(began)}, results)
 	r.Scheduled = scheduled
 	return r
+}
+
+// connect opens n connections for the client, or as many as it can: it dials for
+// what it lacks when it needs it. The result closes those that it did not need.
+func connect(client *fasthttp.HostClient, n int) (end func()) {
+	open := make(chan net.Conn, n)
+	for range n {
+		conn, err := fasthttp.DialDualStack(client.Addr)
+		if err != nil {
+			break
+		}
+		open <- conn
+	}
+	client.Dial = func(addr string) (net.Conn, error) {
+		select {
+		case conn := <-open:
+			return conn, nil
+		default:
+			return fasthttp.DialDualStack(addr)
+		}
+	}
+	return func() {
+		close(open)
+		for conn := range open {
+			_ = conn.Close() // nothing was sent on it
+		}
+	}
 }
 
 // count is how many requests are sent in so much time: at 0, 1/rate, 2/rate …

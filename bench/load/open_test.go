@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -88,6 +89,22 @@ func TestWhatCannotBeSentInTimeIsMissedAndCounted(t *testing.T) {
 	sample := r.Sample()
 	require.InDelta(t, float64(r.Missed), sample["unsent"], 0)
 	require.InDelta(t, 100, sample["target_rate"], 0)
+}
+
+func TestConnectionsAreOpenBeforeTheFirstRequest(t *testing.T) {
+	var opened atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	r := RunOpen(t.Context(), scenario(server.URL), Open{Rate: 10, InFlight: 8, Duration: 100 * time.Millisecond, Connected: true})
+	require.EqualValues(t, 1, r.Requests)
+	require.Zero(t, r.Errors, r.FirstError)
+	require.Eventually(t, func() bool { return opened.Load() == 8 }, 10*time.Second, time.Millisecond)
 }
 
 func TestEncodedHistogramsComeBack(t *testing.T) {

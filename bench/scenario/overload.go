@@ -75,7 +75,7 @@ func overload(ctx context.Context, r *Run) ([]result.Row, error) {
 func (r *Run) crowded(ctx context.Context, s server, l load.Scenario, rate float64) (measured, error) {
 	l.Addr, l.Sheds = s.addr, true
 	return r.under(ctx, s, func() load.Result {
-		return load.RunOpen(ctx, l, load.Open{Rate: rate, InFlight: crowd, Duration: max(overloaded, r.Slice)})
+		return load.RunOpen(ctx, l, load.Open{Rate: rate, InFlight: crowd, Connected: true, Duration: max(overloaded, r.Slice)})
 	})
 }
 

@@ -195,7 +195,7 @@ func (a *Authenticator) check(ctx context.Context, t Attempt, from keys, refused
 	wait, cancel := context.WithTimeoutCause(ctx, a.options.MaxWait, errTooLong)
 	defer cancel()
 	if err := a.assertions.line.Enter(wait); err != nil {
-		return "", busy("authentication_busy", err)
+		return "", busy(ReasonBusy, err)
 	}
 	defer a.assertions.line.Leave()
 	if t.Gone != nil && t.Gone() {

@@ -76,6 +76,6 @@ func (a *Authenticator) follow(ctx context.Context, f *flight) error {
 		return nil
 	case <-wait.Done():
 		a.meters.refused.Inc()
-		return busy("authentication_busy", context.Cause(wait))
+		return busy(ReasonBusy, context.Cause(wait))
 	}
 }

@@ -15,6 +15,9 @@ import (
 
 // Hashing is slow by design, so everything that hashes stands in one line.
 
+// ReasonBusy is of OVERLOADED: too many are being authenticated.
+const ReasonBusy = "authentication_busy"
+
 var (
 	errTooLong = errors.New("waited too long for a hash")
 	errGone    = errors.New("the caller left")
@@ -46,7 +49,7 @@ func (a *Authenticator) enter(ctx context.Context, gone func() bool) error {
 	wait, cancel := context.WithTimeoutCause(ctx, a.options.MaxWait, errTooLong)
 	defer cancel()
 	err := a.line.Enter(wait)
-	reason := "authentication_busy"
+	reason := ReasonBusy
 	if err == nil && gone != nil && gone() {
 		a.line.Leave()
 		err, reason = errGone, "caller_gone"
@@ -70,7 +73,7 @@ func (a *Authenticator) undecided(ctx context.Context, err error) error {
 	case errors.As(err, &refusal):
 		return err
 	case ctx.Err() != nil:
-		return busy("authentication_busy", err)
+		return busy(ReasonBusy, err)
 	default:
 		return apierr.New(apierr.Unavailable, "the client cannot be authenticated now").
 			WithReason("secret_undecided").WithRetryAfter(time.Second).WithCause(err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +86,7 @@ type API struct {
 	bundle    bundle
 	dryRuns   *turnstile.Turnstile // dry runs of the policy take turns
 	deciding  *turnstile.Turnstile // before its decisions
+	strangers *turnstile.Turnstile // before their answers
 	presence  presence
 	stopping  chan struct{} // closed by Stop
 	stop      sync.Once
@@ -118,6 +120,7 @@ func New(o Options) *API {
 		ingests:   make(chan struct{}, maxIngests),
 		dryRuns:   turnstile.New(1, waitingEvaluations),
 		deciding:  turnstile.New(decisionsAtOnce(), waitingDecisions),
+		strangers: turnstile.New(runtime.GOMAXPROCS(0), pacedAtMost),
 		stopping:  make(chan struct{}),
 		documents: newDocuments(o.Issuer, o.Grants.Types(), o.Clients.Algorithms()),
 		dashboard: newSite(pathDashboard, dashboardPolicy, o.Dashboard, issuerPath(o.Issuer)),
@@ -127,6 +130,7 @@ func New(o Options) *API {
 		unmatched: &Route{OperationID: "none", Path: prefix + "/", Capability: policy.Public, access: byAnyone, handle: (*API).noRoute},
 	}
 	o.Metrics.NewGauge("agentidp_feed_polls", func() float64 { return float64(len(a.polls)) })
+	o.Metrics.NewGauge("agentidp_refusals_waiting", func() float64 { return float64(a.strangers.Waiting()) })
 	o.Metrics.NewGauge("agentidp_audit_exports_open", func() float64 { return float64(a.exports.open()) })
 	for _, result := range exportResults {
 		o.Metrics.NewCounter(obs.Name("agentidp_audit_exports_total", "result", result))

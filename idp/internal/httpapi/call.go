@@ -36,6 +36,8 @@ type call struct {
 	gzipped bool        // the body, as yet
 	charged bool        // counted by the rate limit
 
+	inactive bool // the token that was asked about is none, or none any more
+
 	form grants.Form // of an OAuth request that was read
 
 	span   trace.Context // the request's own

@@ -36,6 +36,7 @@ func (a *API) serve(route *Route, base string) fasthttp.RequestHandler {
 		done(route.OperationID, ctx.Response.StatusCode(), a.Now().Sub(started))
 		a.logLine(c, a.Now().Sub(started))
 		a.exportSpan(c, started)
+		a.pace(c)
 	}
 }
 

@@ -60,6 +60,7 @@ func (a *API) introspectToken(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	c.inactive = !state.Active
 	return c.answer(http.StatusOK, state)
 }
 
