@@ -158,7 +158,9 @@ func (p *proxy) pipe(pair *pair, from, to net.Conn) {
 			if said == keep {
 				return
 			}
-			pair.silent.CompareAndSwap(false, said == vanish)
+			if said == cut || said == vanish {
+				pair.silent.Store(true) // before the server has heard: its answer may outrun the cut
+			}
 			if from == pair.client || !pair.silent.Load() {
 				if _, err := to.Write(chunk[:n]); err != nil {
 					return
