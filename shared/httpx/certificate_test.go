@@ -48,25 +48,31 @@ func newCertified(t *testing.T) *certified {
 		Logger: slog.New(slog.NewTextHandler(c.logs, nil)), Metrics: c.metrics,
 	})
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	var run sync.WaitGroup
-	run.Go(func() { c.tls.Run(ctx) })
-	t.Cleanup(func() { cancel(); run.Wait() })
 	return c
 }
 
 func (c *certified) write(cert, key []byte) {
 	c.t.Helper()
-	for path, content := range map[string][]byte{c.cert: cert, c.key: key} {
-		require.NoError(c.t, os.WriteFile(path+".new", content, 0o600))
-		require.NoError(c.t, os.Rename(path+".new", path))
-	}
+	c.put(c.cert, cert)
+	c.put(c.key, key)
 }
 
-// look makes the poll look, and waits until it has.
+func (c *certified) put(path string, content []byte) {
+	c.t.Helper()
+	require.NoError(c.t, os.WriteFile(path+".new", content, 0o600))
+	require.NoError(c.t, os.Rename(path+".new", path))
+}
+
+// look makes the poll look twice. It ends with it, for what is written next would
+// else be seen by half.
 func (c *certified) look() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() { c.tls.Run(ctx) })
 	c.tick <- time.Now()
 	c.tick <- time.Now() // taken when the first is done
+	cancel()
+	run.Wait()
 }
 
 func (c *certified) metric(name string) string {

@@ -150,7 +150,10 @@ func TestTLSReloadUnderLoad(t *testing.T) {
 	}
 	swaps := 0
 	for ; swaps < 20 || handshakes.Load() < 200; swaps++ {
-		c.write(c.authority.Good()) // one file after the other: looks in between find a pair that does not match
+		cert, key := c.authority.Good()
+		c.put(c.cert, cert)
+		c.look() // and finds a pair that does not match
+		c.put(c.key, key)
 		c.look()
 		if len(failures) > 0 {
 			break
