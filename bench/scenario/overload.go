@@ -42,6 +42,9 @@ func overload(ctx context.Context, r *Run) ([]result.Row, error) {
 			return m, err
 		}),
 		newSubject("overload", "idp", map[string]float64{"offered": offered}, func(ctx context.Context) (measured, error) {
+			if best == 0 {
+				return measured{}, invalidf("no capacity was measured to ask five times of")
+			}
 			return r.recorded(ctx, r.Reader, func() (measured, error) { return r.crowded(ctx, r.idp(), ours, offered*best) })
 		}))
 	if err != nil {

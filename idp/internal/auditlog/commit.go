@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/sentryagent/agentidp/idp"
@@ -143,6 +144,11 @@ func (l *Log) change(ctx context.Context, tx *store.Tx, t *turn, leaves *leaves)
 // store keeps events as the class of the plan of the moment, so those before it go in first.
 var errPlanTold = errors.New("events wait before one that tells a plan")
 
+// errPlanLate says that a change is wrong: its events before the one that tells a
+// plan would be kept by a plan that the log has not told yet.
+var errPlanLate = apierr.New(apierr.Internal, "internal error").WithReason("internal").
+	WithCause(errors.New("a change has events before the one that tells a plan"))
+
 // apply runs one change or plain append. A failing change leaves neither rows nor leaves.
 func (l *Log) apply(ctx context.Context, tx *store.Tx, w *write, leaves *leaves) error {
 	if w.change == nil {
@@ -161,7 +167,10 @@ func (l *Log) apply(ctx context.Context, tx *store.Tx, w *write, leaves *leaves)
 		if err != nil {
 			return err
 		}
-		if mark > 0 && tellPlan(entries) {
+		switch first := slices.IndexFunc(entries, tellsPlan); {
+		case first > 0:
+			return errPlanLate
+		case first == 0 && mark > 0:
 			return errPlanTold
 		}
 		leaves.add(entries)

@@ -265,3 +265,23 @@ func TestAPlanCountsFromItsEventOn(t *testing.T) {
 		}))
 	})
 }
+
+// Events before the one that tells a plan, in one change, would be kept by a plan
+// that the log has not told yet: such a change is a mistake of ours, and is not made.
+func TestNoChangeTellsAPlanLate(t *testing.T) {
+	onBoth(t, func(t *testing.T, q *queue) {
+		o := idp.Organization{ID: "acme", Name: "acme", Plan: idp.PlanCustom, CreatedAt: time.Now(), UpdatedAt: time.Now(), Revision: 1}
+		err := q.log.Commit(t.Context(), func(ctx context.Context, tx *store.Tx) ([]idp.Event, error) {
+			before := event("agent")
+			before.OrganizationID = o.ID
+			told := idp.Event{OrganizationID: o.ID, Action: idp.ActionOrganizationCreated, Outcome: idp.Success, Metadata: map[string]any{"plan": "custom"}}
+			return []idp.Event{before, told}, tx.Organizations.Insert(ctx, o)
+		})
+		require.True(t, apierr.Is(err, apierr.Internal), err)
+		require.NoError(t, q.db.View(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Organizations.Get(ctx, o.ID)
+			require.ErrorIs(t, err, idp.ErrNotFound)
+			return nil
+		}))
+	})
+}

@@ -20,11 +20,9 @@ type plans struct {
 	exists        map[string]bool         // organizations the log tells nothing of
 }
 
-// tellPlan reports whether any of a change's entries may tell a plan. Such a one
-// is the first of its change: all of them are kept as the class of the plan it tells.
-func tellPlan(entries []entry) bool {
-	return slices.ContainsFunc(entries, func(e entry) bool { return slices.Contains(planActions, e.row.Action) })
-}
+// tellsPlan reports whether the entry may tell a plan. Such a one is the first of
+// its change: all of them are kept as the class of the plan it tells.
+func tellsPlan(e entry) bool { return slices.Contains(planActions, e.row.Action) }
 
 type planChange struct {
 	sequence int64

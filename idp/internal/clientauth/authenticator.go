@@ -151,12 +151,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, t Attempt) (store.Gate
 	if t.Assertion != nil {
 		return a.authenticateAssertion(ctx, t)
 	}
-	// What cannot be right is refused before any work, whoever is named.
-	if t.ClientID == "" || len(t.ClientID) > maxClientID {
-		return store.Gate{}, invalidClient(ReasonClientUnknown)
-	}
-	if !hashable(t.Secret) {
-		return store.Gate{}, invalidClient(ReasonSecretWrong)
+	if reason := t.impossible(); reason != "" {
+		return store.Gate{}, invalidClient(reason)
 	}
 	gate, known, err := a.read(ctx, t.ClientID)
 	for again := false; err == nil; again = true {
@@ -201,6 +197,18 @@ func (a *Authenticator) proven(gate *store.Gate, secret string) bool {
 func rehashed(before, after *idp.Credential, proven idp.SecretHash) bool {
 	return !proven.Zero() && proven == before.Secret && proven != after.Secret && proven != after.Previous &&
 		before.SecretSetAt.Equal(after.SecretSetAt)
+}
+
+// impossible says why a secret cannot be right, whoever is named; "" when it can.
+// Such an attempt is refused before any work: it tells nothing of the client.
+func (t *Attempt) impossible() string {
+	switch {
+	case t.ClientID == "" || len(t.ClientID) > maxClientID:
+		return ReasonClientUnknown
+	case !hashable(t.Secret):
+		return ReasonSecretWrong
+	}
+	return ""
 }
 
 func (a *Authenticator) read(ctx context.Context, clientID string) (gate store.Gate, known bool, err error) {

@@ -28,8 +28,8 @@ func (g gates) remember(gate store.Gate) {
 	g.cache.Set(gate.Credential.ClientID, &gate, 1)
 }
 
-// compare forgets a gate that is not what was read now, so that it is taken for
-// right once at most: nothing is signed twice for a client that ended.
+// compare forgets a gate that is not what was read now: soon nothing more is
+// signed in vain for a client that ended.
 func (g gates) compare(clientID string, read *store.Gate) {
 	if kept, held := g.cache.Get(clientID); held && kept.Version() != read.Version() {
 		g.cache.Del(clientID)
@@ -42,7 +42,7 @@ func (g gates) compare(clientID string, read *store.Gate) {
 // gate before. Whatever is refused on its account has to be judged again by what
 // Authenticate returns.
 func (a *Authenticator) Recall(t Attempt) (store.Gate, bool) {
-	if t.Assertion != nil {
+	if t.Assertion != nil || t.impossible() != "" {
 		return store.Gate{}, false
 	}
 	gate, held := a.gates.cache.Get(t.ClientID)

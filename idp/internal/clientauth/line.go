@@ -118,14 +118,17 @@ func (p *standing) leave() {
 	}
 }
 
+// restMost is of a program that was stopped while it hashed.
+const restMost = time.Second
+
 // rest is how a refused attempt leaves: its place stays empty for as long again as
-// it was taken, so that a flood of them hashes half of the time only. A hash
-// yields its core to nobody by itself, and there may be but one. Nobody waits for
-// the rest but who comes next.
+// it was taken, restMost at most, so that a flood of them hashes half of the time
+// only. A hash yields its core to nobody by itself, and there may be but one.
+// Nobody waits for the rest but who comes next.
 func (p *standing) rest() {
 	if p.inside {
 		p.inside = false
-		time.AfterFunc(time.Since(p.since), p.a.line.Leave)
+		time.AfterFunc(min(restMost, time.Since(p.since)), p.a.line.Leave)
 	}
 }
 

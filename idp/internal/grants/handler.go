@@ -124,7 +124,7 @@ type Caller struct {
 	ClientID       string // as claimed
 	AgentID        string // once the client is known
 	OrganizationID string
-	JTI            string
+	JTI            string // of the token that was, or may have been, admitted
 }
 
 // Issued is a token that may leave.
@@ -212,6 +212,9 @@ func (h *Handler) attempt(ctx context.Context, r *Request, grant Grant, c *Calle
 	claims := issuance{h.claims(gate, authorization), index}
 	claims.Status, c.JTI = place, claims.JTI
 	raw, verdict, err := h.mint(ctx, r, gate, claims, c)
+	if err == nil && verdict != store.Admitted {
+		c.JTI = "" // there is no such token
+	}
 	switch {
 	case err != nil:
 		return Issued{}, "", err

@@ -4,14 +4,13 @@
 package httpapi
 
 import (
+	"context"
 	"io/fs"
 	"log/slog"
 	"net/netip"
 	"net/url"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,10 +85,10 @@ type API struct {
 	bundle    bundle
 	dryRuns   *turnstile.Turnstile // dry runs of the policy take turns
 	deciding  *turnstile.Turnstile // before its decisions
-	strangers *turnstile.Turnstile // before their answers
+	paced     lines                // before answers that may be ordered at will
 	presence  presence
-	stopping  chan struct{} // closed by Stop
-	stop      sync.Once
+	ending    context.Context // ends with Stop
+	end       context.CancelFunc
 	health    health
 	draining  atomic.Bool // set by Drain
 	documents documents
@@ -120,8 +119,6 @@ func New(o Options) *API {
 		ingests:   make(chan struct{}, maxIngests),
 		dryRuns:   turnstile.New(1, waitingEvaluations),
 		deciding:  turnstile.New(decisionsAtOnce(), waitingDecisions),
-		strangers: turnstile.New(runtime.GOMAXPROCS(0), pacedAtMost),
-		stopping:  make(chan struct{}),
 		documents: newDocuments(o.Issuer, o.Grants.Types(), o.Clients.Algorithms()),
 		dashboard: newSite(pathDashboard, dashboardPolicy, o.Dashboard, issuerPath(o.Issuer)),
 		apiDocs:   newSite(pathAPIDocs, apiDocsPolicy, o.APIDocs, issuerPath(o.Issuer)),
@@ -129,8 +126,9 @@ func New(o Options) *API {
 		cors:      newCORS(o.CORSOrigins),
 		unmatched: &Route{OperationID: "none", Path: prefix + "/", Capability: policy.Public, access: byAnyone, handle: (*API).noRoute},
 	}
+	a.ending, a.end = context.WithCancel(context.Background())
 	o.Metrics.NewGauge("agentidp_feed_polls", func() float64 { return float64(len(a.polls)) })
-	o.Metrics.NewGauge("agentidp_refusals_waiting", func() float64 { return float64(a.strangers.Waiting()) })
+	o.Metrics.NewGauge("agentidp_refusals_waiting", func() float64 { return float64(a.paced.waiting()) })
 	o.Metrics.NewGauge("agentidp_audit_exports_open", func() float64 { return float64(a.exports.open()) })
 	for _, result := range exportResults {
 		o.Metrics.NewCounter(obs.Name("agentidp_audit_exports_total", "result", result))
@@ -231,6 +229,6 @@ func (a *API) Refuse(http *fasthttp.RequestCtx, refusal *apierr.Error) {
 	a.logLine(c, 0)
 }
 
-// Stop ends waiting polls with an empty page, now and later, so that they do
-// not hold up the server's shutdown.
-func (a *API) Stop() { a.stop.Do(func() { close(a.stopping) }) }
+// Stop ends waiting polls with an empty page, and lets answers go that wait for
+// their turn, now and later, so that they do not hold up the server's shutdown.
+func (a *API) Stop() { a.end() }

@@ -74,7 +74,7 @@ func (a *API) hold(ctx context.Context, c *call) (_ context.Context, leave func(
 			select {
 			case <-ctx.Done():
 				return
-			case <-a.stopping:
+			case <-a.ending.Done():
 				cancel()
 				return
 			case <-ticks.C:

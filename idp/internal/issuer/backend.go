@@ -64,8 +64,14 @@ func (s Signer) backend() backend {
 	}
 }
 
-// Backend names what an Issuer begins with.
-func (s Signer) Backend() string { return s.backend().name }
+// Backend names what an Issuer begins with on this processor, as long as it passes
+// the check at start.
+func (s Signer) Backend() string {
+	if s == Batch && !batchsign.Available {
+		return goBackend.name
+	}
+	return s.backend().name
+}
 
 // Open prepares a key for the backend.
 func (s Signer) Open(key *rsa.PrivateKey) (crypto.Signer, error) {

@@ -158,6 +158,11 @@ func (a *App) compose(context.Context) (err error) {
 // verifier gives the proxy what the authenticator found.
 type verifier struct{ tokens *authn.Authenticator }
 
+func (v verifier) Recall(raw string) (proxy.Identity, bool) {
+	identity, known := v.tokens.Recall(raw)
+	return proxy.Identity(identity), known
+}
+
 func (v verifier) Verify(ctx context.Context, raw string) (proxy.Identity, error) {
 	identity, err := v.tokens.Verify(ctx, raw)
 	return proxy.Identity(identity), err

@@ -139,9 +139,26 @@ func (a *Authenticator) Close() {
 	}
 }
 
-// Verify returns what a good token says, a *token.Error for a refused one, and
-// an *apierr.Error when it cannot decide now. raw may be borrowed: nothing of it
-// is kept. Revocation is not its matter: it is checked on every request, cached or not.
+// Recall returns what a token says that was verified before. It waits for nothing.
+// raw may be borrowed: nothing of it is kept. Revocation is not its matter: it is
+// checked on every request, remembered or not.
+func (a *Authenticator) Recall(raw string) (Identity, bool) {
+	epoch := a.options.Keys.Epoch()
+	if a.cache == nil || epoch == NoEpoch || len(raw) > token.MaxLength {
+		return Identity{}, false
+	}
+	m := a.marks.of(raw)
+	found := a.lookup(&m, epoch)
+	if found == nil {
+		return Identity{}, false
+	}
+	a.hits.Inc()
+	return found.identity, true
+}
+
+// Verify returns what a good token says and remembers it, a *token.Error for a
+// refused one, and an *apierr.Error when it cannot decide now. It waits for a turn.
+// raw may be borrowed: nothing of it is kept.
 func (a *Authenticator) Verify(ctx context.Context, raw string) (Identity, error) {
 	if len(raw) > token.MaxLength {
 		// Not even hashed: the verifier names the reason.
@@ -150,23 +167,14 @@ func (a *Authenticator) Verify(ctx context.Context, raw string) (Identity, error
 	}
 	// The epoch is read before the keys: an entry can only be thought older than it is.
 	epoch := a.options.Keys.Epoch()
-	remembered := a.cache != nil && epoch != NoEpoch
-	var m mark
-	if remembered {
-		m = a.marks.of(raw)
-		if found := a.lookup(&m, epoch); found != nil {
-			a.hits.Inc()
-			return found.identity, nil
-		}
-	}
 	a.misses.Inc()
 	claims, err := a.verify(ctx, raw)
 	if err != nil {
 		return Identity{}, err
 	}
 	identity := Identity{Claims: claims, Scope: a.scopes.members(claims.Scope), Digest: sha256.Sum256(bytesOf(raw))}
-	if remembered {
-		a.remember(&entry{identity: identity, mark: m, epoch: epoch})
+	if a.cache != nil && epoch != NoEpoch {
+		a.remember(&entry{identity: identity, mark: a.marks.of(raw), epoch: epoch})
 	}
 	return identity, nil
 }
@@ -206,12 +214,13 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (token.Claims, e
 }
 
 // A refused token costs more beside its verification, to read, record and answer
-// it: its turn rests for so many times as long as it took, and at least so long.
-// Then no flood of them takes more than about half of the cores from those whose
-// tokens are remembered.
+// it: its turn rests for so many times as long as it took, at least so long and at
+// most so long, for a program may be stopped meanwhile. Then no flood of them takes
+// more than about half of the cores from those whose tokens are remembered.
 const (
 	restTimes = 3
 	restLeast = 50 * time.Microsecond
+	restMost  = 2 * time.Millisecond
 )
 
 func (a *Authenticator) verifyInTurn(ctx context.Context, raw string) (claims token.Claims, err error) {
@@ -224,7 +233,7 @@ func (a *Authenticator) verifyInTurn(ctx context.Context, raw string) (claims to
 			<-a.turns
 			return
 		}
-		time.AfterFunc(max(restLeast, restTimes*time.Since(began)), func() { <-a.turns })
+		time.AfterFunc(min(restMost, max(restLeast, restTimes*time.Since(began))), func() { <-a.turns })
 	}()
 	claims, err = a.verifier.Verify(ctx, raw)
 	done = true

@@ -120,17 +120,25 @@ func (w *world) sign(kid string, edit func(jwt.MapClaims)) string {
 
 func (w *world) refused(raw string, reason token.Reason) {
 	w.t.Helper()
-	_, err := w.a.Verify(w.t.Context(), raw)
+	_, err := w.ask(w.t.Context(), raw)
 	var refused *token.Error
 	require.ErrorAs(w.t, err, &refused)
 	require.Equal(w.t, reason, refused.Reason)
+}
+
+// ask is what the proxy asks: what is remembered, else a verification.
+func (w *world) ask(ctx context.Context, raw string) (Identity, error) {
+	if identity, known := w.a.Recall(raw); known {
+		return identity, nil
+	}
+	return w.a.Verify(ctx, raw)
 }
 
 // warm verifies until the cache, which takes its time, answers.
 func (w *world) warm(raw string) {
 	w.t.Helper()
 	require.Eventually(w.t, func() bool {
-		_, err := w.a.Verify(w.t.Context(), raw)
+		_, err := w.ask(w.t.Context(), raw)
 		require.NoError(w.t, err)
 		return w.a.hits.Get() > 0
 	}, time.Minute, time.Millisecond)
@@ -139,12 +147,12 @@ func (w *world) warm(raw string) {
 func TestAGoodTokenIsVerifiedOnceAndThenRemembered(t *testing.T) {
 	w := newWorld(t, nil)
 	raw := w.sign("k1", nil)
-	identity, err := w.a.Verify(t.Context(), raw)
+	identity, err := w.ask(t.Context(), raw)
 	require.NoError(t, err)
 	require.Equal(t, "agent-1", identity.Claims.Subject)
 	w.warm(raw)
 	alloctest.Zero(t, func() {
-		if _, err := w.a.Verify(context.Background(), raw); err != nil {
+		if _, err := w.ask(context.Background(), raw); err != nil {
 			t.Error(err)
 		}
 	}, "the hit path does not allocate")
@@ -156,11 +164,11 @@ func TestARememberedTokenDiesWithItsTimeAndTheKeySet(t *testing.T) {
 	w.warm(raw)
 	w.now = w.now.Add(59 * time.Second)
 	hits := w.a.hits.Get()
-	_, err := w.a.Verify(t.Context(), raw)
+	_, err := w.ask(t.Context(), raw)
 	require.NoError(t, err)
 	require.Equal(t, hits+1, w.a.hits.Get())
 	w.now = w.now.Add(time.Second)
-	_, err = w.a.Verify(t.Context(), raw)
+	_, err = w.ask(t.Context(), raw)
 	require.NoError(t, err)
 	require.Equal(t, hits+1, w.a.hits.Get(), "after a minute it is verified again")
 	w.now = w.now.Add(10 * time.Minute)
@@ -190,7 +198,7 @@ func TestE4_CollidingHashesAreToldApart(t *testing.T) {
 	w.a.fold = func(mark) uint64 { return 7 }
 	mine, theirs := w.sign("k1", nil), w.sign("k1", func(c jwt.MapClaims) { c["sub"] = "agent-2" })
 	w.warm(mine)
-	identity, err := w.a.Verify(t.Context(), theirs)
+	identity, err := w.ask(t.Context(), theirs)
 	require.NoError(t, err)
 	require.Equal(t, "agent-2", identity.Claims.Subject)
 	w.refused(theirs[:len(theirs)-4]+"AAAA", token.BadSignature)
@@ -198,7 +206,7 @@ func TestE4_CollidingHashesAreToldApart(t *testing.T) {
 
 func TestAnUnknownKeyIsAskedForOnce(t *testing.T) {
 	w := newWorld(t, nil)
-	_, err := w.a.Verify(t.Context(), w.sign("k2", nil))
+	_, err := w.ask(t.Context(), w.sign("k2", nil))
 	require.NoError(t, err)
 	require.Equal(t, 1, w.keys.refetchs)
 	w.refused(w.sign("k3", nil), token.UnknownKey)
@@ -228,16 +236,16 @@ func TestA10_AnOversizeTokenIsNotLookedAt(t *testing.T) {
 func TestWhatCannotBeDecidedIsNotARefusal(t *testing.T) {
 	w := newWorld(t, nil)
 	w.keys.broken = apierr.New(apierr.Unavailable, "stale").WithReason("keys_stale")
-	_, err := w.a.Verify(t.Context(), w.sign("k1", nil))
+	_, err := w.ask(t.Context(), w.sign("k1", nil))
 	require.True(t, apierr.Is(err, apierr.Unavailable), err)
 
 	busy := newWorld(t, func(o *Options) { o.Verifying, o.Wait = 1, time.Millisecond })
 	busy.a.turns <- struct{}{}
-	_, err = busy.a.Verify(t.Context(), busy.sign("k1", nil))
+	_, err = busy.ask(t.Context(), busy.sign("k1", nil))
 	require.True(t, apierr.Is(err, apierr.Overloaded), err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = busy.a.Verify(ctx, busy.sign("k1", nil))
+	_, err = busy.ask(ctx, busy.sign("k1", nil))
 	require.Error(t, err)
 	<-busy.a.turns
 }
@@ -253,8 +261,8 @@ func TestTheCacheChangesNoVerdict(t *testing.T) {
 			with.keys.remove("k1")
 		}
 		for i, raw := range tokens {
-			a, errA := with.a.Verify(t.Context(), raw)
-			b, errB := without.a.Verify(t.Context(), raw)
+			a, errA := with.ask(t.Context(), raw)
+			b, errB := without.ask(t.Context(), raw)
 			require.Equal(t, errA == nil, errB == nil, "step %d token %d", step, i)
 			require.Equal(t, a, b)
 			if errA != nil {
@@ -274,7 +282,7 @@ func TestA20_WhatIsDroppedIsVerifiedAgain(t *testing.T) {
 	w.a.Close() // it drops everything from now on
 	raw := w.sign("k1", nil)
 	for n := range uint64(3) {
-		identity, err := w.a.Verify(t.Context(), raw)
+		identity, err := w.ask(t.Context(), raw)
 		require.NoError(t, err)
 		require.Equal(t, "agent-1", identity.Claims.Subject)
 		require.Equal(t, [3]uint64{0, n + 1, n + 1}, [3]uint64{w.a.hits.Get(), w.a.misses.Get(), w.a.dropped.Get()})
@@ -318,7 +326,7 @@ func TestMarks(t *testing.T) {
 func TestNothingOfATokensTextIsKept(t *testing.T) {
 	w := newWorld(t, nil)
 	raw := []byte(w.sign("k1", nil))
-	identity, err := w.a.Verify(t.Context(), unsafe.String(&raw[0], len(raw)))
+	identity, err := w.ask(t.Context(), unsafe.String(&raw[0], len(raw)))
 	require.NoError(t, err)
 	want := w.sign("k1", nil)
 	clear(raw)

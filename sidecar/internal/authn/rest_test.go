@@ -37,6 +37,31 @@ func TestATurnRestsAfterARefusal(t *testing.T) {
 	})
 }
 
+// frozen is a key set under which the whole program stands still.
+type frozen struct{ *keys }
+
+func (f frozen) Key(kid string) (*token.Key, error) {
+	time.Sleep(30 * time.Second)
+	return f.keys.Key(kid)
+}
+
+// A program that was stopped meanwhile does not rest for so much longer.
+func TestARestIsBounded(t *testing.T) {
+	_, err := generate()
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.Verifying, o.Entries = 1, -1 })
+		w.a.verifier.Keys = frozen{w.keys}
+		_, err := w.a.Verify(t.Context(), w.sign("k3", nil))
+		require.Error(t, err)
+		w.a.verifier.Keys = w.keys
+		began := time.Now()
+		_, err = w.a.Verify(t.Context(), w.sign("k1", nil))
+		require.NoError(t, err)
+		require.Equal(t, restMost, time.Since(began))
+	})
+}
+
 type panicking struct{ *keys }
 
 func (panicking) Key(string) (*token.Key, error) { panic("a broken key set") }

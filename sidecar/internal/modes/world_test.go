@@ -149,6 +149,11 @@ func (revocations) Known() bool                            { return true }
 // verifier gives the proxy what the authenticator found.
 type verifier struct{ *authn.Authenticator }
 
+func (v verifier) Recall(raw string) (proxy.Identity, bool) {
+	identity, known := v.Authenticator.Recall(raw)
+	return proxy.Identity(identity), known
+}
+
 func (v verifier) Verify(ctx context.Context, raw string) (proxy.Identity, error) {
 	identity, err := v.Authenticator.Verify(ctx, raw)
 	return proxy.Identity(identity), err

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -25,10 +26,14 @@ type cached struct {
 	kept     atomic.Int64
 }
 
-func (c *cached) Verify(_ context.Context, raw string) (proxy.Identity, error) {
+func (c *cached) Recall(raw string) (proxy.Identity, bool) {
 	id := c.identity
 	id.Digest = sha256.Sum256([]byte(raw))
-	return id, nil
+	return id, true
+}
+
+func (c *cached) Verify(context.Context, string) (proxy.Identity, error) {
+	return proxy.Identity{}, errors.New("it is remembered")
 }
 func (c *cached) Revoked(*token.Claims) (string, bool) { return "", false }
 func (c *cached) Stale() bool                          { return false }

@@ -38,9 +38,12 @@ func TestTheHitPathAllocatesNothing(t *testing.T) {
 		Route:   policy.Route{ID: "/notes", Capability: "notes:read"},
 	}
 	pass := func() bool {
-		identity, err := a.Verify(ctx, raw)
-		if err != nil {
-			return false
+		identity, known := a.Recall(raw)
+		if !known {
+			var err error
+			if identity, err = a.Verify(ctx, raw); err != nil {
+				return false
+			}
 		}
 		if _, dead := revoked.Revoked(&identity.Claims); dead {
 			return false

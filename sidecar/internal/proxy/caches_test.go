@@ -33,6 +33,11 @@ import (
 // authenticator is the sidecar's own.
 type authenticator struct{ *authn.Authenticator }
 
+func (a authenticator) Recall(raw string) (proxy.Identity, bool) {
+	identity, known := a.Authenticator.Recall(raw)
+	return proxy.Identity(identity), known
+}
+
 func (a authenticator) Verify(ctx context.Context, raw string) (proxy.Identity, error) {
 	identity, err := a.Authenticator.Verify(ctx, raw)
 	return proxy.Identity(identity), err

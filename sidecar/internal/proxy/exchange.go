@@ -43,6 +43,7 @@ type exchange struct {
 	record    decision.Record
 	live      *live // nil while it is not watched
 	judged    bool  // was, at least once
+	placed    bool  // has a place at the gate
 	counted   bool  // against the rate limit
 	asked     bool  // for the body, with 100 Continue
 	owed      bool  // it may reach the upstream, and has no record yet

@@ -3,7 +3,8 @@ package proxy
 import "time"
 
 // gate bounds how many requests are judged at once, so that a flood costs
-// waiting and not cryptography.
+// waiting and not cryptography. A token that has to be verified waits for its
+// turn outside.
 type gate struct {
 	places chan struct{}
 	wait   time.Duration

@@ -23,10 +23,10 @@ func (p *Proxy) judge(x *exchange) *refusal {
 // permit is every stop whose answer may change with time. A request whose body
 // was waited for passes it twice.
 func (p *Proxy) permit(x *exchange) *refusal {
-	if !p.gate.enter() {
+	if !p.enter(x) {
 		return overloaded
 	}
-	defer p.gate.leave()
+	defer p.leave(x)
 	began := x.started // the first judgement takes in what came before it
 	if x.judged {
 		began = time.Now()
@@ -51,6 +51,19 @@ func (p *Proxy) permit(x *exchange) *refusal {
 			return r
 		}
 		return p.decide(x)
+	}
+}
+
+// enter takes a place for the exchange, which leave gives back.
+func (p *Proxy) enter(x *exchange) bool {
+	x.placed = p.gate.enter()
+	return x.placed
+}
+
+func (p *Proxy) leave(x *exchange) {
+	if x.placed {
+		x.placed = false
+		p.gate.leave()
 	}
 }
 
@@ -107,9 +120,16 @@ func (p *Proxy) authenticate(x *exchange) *refusal {
 	if r != nil {
 		return r
 	}
-	identity, err := p.Verifier.Verify(p.ctx, borrowed(raw))
-	if err != nil {
-		return refused(atToken, err)
+	identity, known := p.Verifier.Recall(borrowed(raw))
+	if !known {
+		p.leave(x) // verification has turns of its own: who waits for one keeps no place from those who need none
+		var err error
+		if identity, err = p.Verifier.Verify(p.ctx, borrowed(raw)); err != nil {
+			return refused(atToken, err)
+		}
+		if !p.enter(x) {
+			return overloaded
+		}
 	}
 	if !headerSafe(&identity.Claims) {
 		return invalidToken(atToken, "claims_invalid")

@@ -29,9 +29,11 @@ type Identity struct {
 }
 
 // Verifier decides whether a token is good. raw is borrowed: nothing of it is
-// kept. Errors: *token.Error for a refused
+// kept. Recall waits for nothing and knows some of the tokens that are good;
+// Verify knows all, and may wait for a turn. Errors: *token.Error for a refused
 // token (401), *apierr.Error when it cannot decide now (its own status), others 503.
 type Verifier interface {
+	Recall(raw string) (Identity, bool)
 	Verify(ctx context.Context, raw string) (Identity, error)
 }
 

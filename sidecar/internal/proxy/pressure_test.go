@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -125,6 +126,57 @@ func TestOverloadIsRefusedBeforeCryptography(t *testing.T) {
 	close(release)
 	require.Equal(t, 200, (<-first).StatusCode)
 	require.Equal(t, 200, w.get("/notes", tokens(t).good(t)).StatusCode)
+}
+
+// crowded remembers one token; the others wait.
+type crowded struct {
+	verifier
+	remembered       string
+	entered, release chan struct{}
+}
+
+func (c *crowded) Recall(raw string) (proxy.Identity, bool) {
+	if raw != c.remembered {
+		return proxy.Identity{}, false
+	}
+	identity, err := c.verifier.Verify(context.Background(), raw)
+	return identity, err == nil
+}
+
+func (c *crowded) Verify(ctx context.Context, raw string) (proxy.Identity, error) {
+	c.entered <- struct{}{}
+	<-c.release
+	return c.verifier.Verify(ctx, raw)
+}
+
+// However many tokens wait to be verified, those that are remembered pass.
+func TestWhoIsToBeVerifiedWaitsOutsideOfTheGate(t *testing.T) {
+	up := stdUpstream(t)
+	c := &crowded{verifier: verifier{tokens(t).verifier}, remembered: tokens(t).good(t), entered: make(chan struct{}), release: make(chan struct{})}
+	w := newWorld(t, up.URL, func(o *proxy.Options) { o.Judging, o.JudgingWait, o.Verifier = 1, 50*time.Millisecond, c })
+	waiting := make(chan reply, 2)
+	for range 2 {
+		go func() { waiting <- w.get("/notes", tokens(t).good(t)) }()
+		<-c.entered
+	}
+	require.Equal(t, 200, w.get("/notes", c.remembered).StatusCode)
+	c.release <- struct{}{}
+	require.Equal(t, 200, (<-waiting).StatusCode)
+
+	judging, judged := make(chan struct{}), make(chan struct{})
+	w.decider.set(func(policy.Input) (policy.Decision, error) {
+		judging <- struct{}{}
+		<-judged
+		return policy.Decision{Allow: true, Reason: policy.ReasonCapability}, nil
+	})
+	first := make(chan reply, 1)
+	go func() { first <- w.get("/notes", c.remembered) }()
+	<-judging
+	c.release <- struct{}{}
+	w.refuses(<-waiting, 503, "overloaded") // verified, but its place is taken
+	w.decider.set(nil)
+	close(judged)
+	require.Equal(t, 200, (<-first).StatusCode)
 }
 
 func TestAuditBackPressure(t *testing.T) {
