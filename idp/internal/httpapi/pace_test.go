@@ -38,7 +38,9 @@ func TestWhatMayBeOrderedAtWillWaits(t *testing.T) {
 	about := func(token string) func() int {
 		return request(http.MethodPost, "/api/v1/token/introspect", basic, url.Values{"token": {token}})
 	}
-	agents := func(authorization string) func() int { return request(http.MethodGet, "/api/v1/agents", authorization, nil) }
+	agents := func(authorization string) func() int {
+		return request(http.MethodGet, "/api/v1/agents", authorization, nil)
+	}
 	type asked struct {
 		status int
 		ask    func() int
